@@ -1,0 +1,38 @@
+# make demo: install, train on handwritten digits, open the report.   make test: install, then the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo install test check slow bench clean
+
+demo: install
+	@$(BIN)/python examples/demo.py
+
+install: .venv/installed
+
+# Without ensurepip (some Linux distributions leave it out) the outer pip puts the first packages into the environment.
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv || $(PYTHON) -m venv --clear --without-pip .venv
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest --ignore tests/whole
+
+slow: install
+	$(BIN)/python -m pytest -m slow
+
+bench: install
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/tables.py
+
+clean:
+	rm -rf .venv build dist runs

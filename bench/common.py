@@ -1,0 +1,66 @@
+"""What all benches share: the form of a results file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from gipi.runs import environment
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+RUNS = ROOT / "runs" / "bench"
+
+Row = dict[str, Any]
+
+
+def row(name: str, values: list[float], unit: str, *, split: str = "", note: str = "", mean: bool = False) -> Row:
+    """One line of a results file: median (or mean, with the standard deviation as `spread`) of repeats, lowest, highest."""
+    centre = statistics.mean(values) if mean else statistics.median(values)
+    spread = {"spread": round(statistics.stdev(values), 6)} if mean and len(values) > 1 else {}
+    numbers = {"value": round(centre, 6), "low": round(min(values), 6), "high": round(max(values), 6), **spread}
+    return {
+        "name": name,
+        **numbers,
+        "unit": unit,
+        "n": len(values),
+        "split": split,
+        "statistic": "mean" if mean else "median",
+        "note": note,
+    }
+
+
+def write(bench: str, rows: list[Row], *, keep: bool = False) -> None:
+    """Write bench/results/BENCH.json; with `keep`, rows of other names that are in the file stay."""
+    path = RESULTS / f"{bench}.json"
+    if keep and path.exists():
+        new = {line["name"] for line in rows}
+        rows = [line for line in json.loads(path.read_text())["results"] if line["name"] not in new] + rows
+    machine = environment()
+    head = {
+        "bench": bench,
+        "date": date.today().isoformat(),
+        "commit": machine["commit"],
+        "hardware": f"{machine['cores']} cores, {machine['cpu']}{bf16_units()}",
+        "versions": machine["versions"],
+        "command": f"python bench/{bench}.py",
+    }
+    path.write_text(json.dumps({**head, "results": rows}, indent=2) + "\n")
+    for line in rows:
+        spread = f"({line['low']:,.4f} to {line['high']:,.4f}, n={line['n']})"
+        print(f"{line['name']:44} {line['value']:>12,.4f} {line['unit']}  {spread} {line['note']}")
+
+
+def read(bench: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{bench}.json").read_text())
+
+
+def bf16_units() -> str:
+    """Which fast bf16 instructions the CPU has: the speeds below depend on little else."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return ", with AMX" if able.get("amx_bf16") else ", AVX512-BF16, no AMX" if able.get("avx512_bf16") else ", no bf16 units"

@@ -1,0 +1,72 @@
+"""Write the tables of README.md and README.ko.md from bench/results: python bench/tables.py [--check].
+
+A table stands between `<!-- results -->` and `<!-- end -->`. With --check nothing is written, and a difference is exit code 1.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from common import RESULTS, ROOT, read
+
+HEADS = {
+    "README.md": ("what", "measured", "range", "target", "on"),
+    "README.ko.md": ("항목", "측정값", "범위", "목표", "환경"),
+}
+# (bench, row, name in English, name in Korean, target)
+LINES = (
+    ("accuracy", "deepconvnet-book", "`deepconvnet-book`, mean test accuracy", "`deepconvnet-book` 평균 테스트 정확도", ">= 99.35 %"),
+    ("accuracy", "deepconvnet-mnist", "`deepconvnet-mnist` (default), mean test accuracy", "`deepconvnet-mnist`(기본) 평균 테스트 정확도", ">= 99.50 %"),
+    ("accuracy", "deepconvnet-digits", "`deepconvnet-digits` (embedded data), mean test accuracy", "`deepconvnet-digits`(내장 데이터) 평균 테스트 정확도", ""),
+    ("time_to_accuracy", "gipi: wall time", "process start to a model of 99.38 %", "시작부터 99.38 % 모델까지", "<= 30 s with AMX"),
+    ("time_to_accuracy", "gipi: accuracy", "its mean test accuracy", "그 모델의 평균 테스트 정확도", ">= 99.38 %"),
+    ("time_to_accuracy", "plain PyTorch fp32 loop with DataLoader: wall time", "the same in a plain PyTorch loop", "같은 것을 평범한 PyTorch 루프로", ""),
+    ("time_to_accuracy", "plain PyTorch fp32 loop with DataLoader: accuracy", "its mean test accuracy", "그 모델의 평균 테스트 정확도", ""),
+    ("throughput", "gipi, no augmentation", "training, batch 100", "학습 속도, 배치 100", ""),
+    ("throughput", "gipi over the faster plain loop", "over a plain PyTorch loop with DataLoader", "평범한 PyTorch 루프(DataLoader) 대비", ">= 3.5 x with AMX"),
+    ("throughput", "gipi over the NumPy oracle, float64", "over plain NumPy", "순수 NumPy 대비", ">= 70 x with AMX"),
+    ("startup", "gipi --help", "`gipi --help`", "`gipi --help`", "<= 0.3 s"),
+    ("startup", "gipi list", "`gipi list`", "`gipi list`", "<= 0.3 s"),
+    ("startup", "gipi predict, one image, cold", "`gipi predict`, one picture, cold", "`gipi predict` 그림 한 장, 첫 실행", "<= 2.5 s"),
+    ("startup", "peak memory of MNIST training", "peak memory of MNIST training", "MNIST 학습의 최대 메모리", "<= 1.2 GiB"),
+)  # fmt: skip
+DIGITS = {"%": 2, "s": 2, "x": 1, "images/s": 0, "GiB": 2}
+
+
+def table(page: str) -> str:
+    korean = page == "README.ko.md"
+    head = HEADS[page]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for bench, name, english, other, target in LINES:
+        if not (RESULTS / f"{bench}.json").exists():
+            continue
+        results = read(bench)
+        found = [row for row in results["results"] if row["name"] == name]
+        if not found:
+            continue
+        row, digits = found[0], DIGITS[found[0]["unit"]]
+        value = f"{row['value']:,.{digits}f}" + (f" ± {row['spread']:.{digits}f}" if "spread" in row else "")
+        spread = f"{row['low']:,.{digits}f} to {row['high']:,.{digits}f}, n={row['n']}" if row["n"] > 1 else ""
+        lines.append(f"| {other if korean else english} | {value} {row['unit']} | {spread} | {target} | {results['hardware']} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    check = "--check" in sys.argv
+    for page in HEADS:
+        path = ROOT / page
+        text = path.read_text(encoding="utf-8")
+        new = re.sub(
+            r"(<!-- results -->\n).*?(\n<!-- end -->)",
+            lambda m, page=page: m[1] + table(page) + m[2],
+            text,
+            flags=re.DOTALL,
+        )
+        if check and new != text:
+            sys.exit(f"{page} is not what bench/results say: run python bench/tables.py")
+        path.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""gipi (깊이, "depth"): the landmark deep-vision systems as one piece of working software.
+
+    import gipi
+    run = gipi.train(gipi.RECIPES["deepconvnet-mnist"].config)
+    gipi.load(run.model_path).predict("three.png").label
+
+torch is imported on the first use of a name that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gipi.api import evaluate, features, import_weights, layers, load, load_images, mistakes, predict, resume, train
+    from gipi.config import Config
+    from gipi.errors import GipiError
+    from gipi.recipes import RECIPES
+
+__version__ = "0.1.0"
+
+_VERBS = (
+    "train",
+    "resume",
+    "load",
+    "load_images",
+    "evaluate",
+    "predict",
+    "layers",
+    "mistakes",
+    "features",
+    "import_weights",
+)
+_HOME = {
+    **dict.fromkeys(_VERBS, "gipi.api"),
+    "Config": "gipi.config",
+    "GipiError": "gipi.errors",
+    "RECIPES": "gipi.recipes",
+}
+
+__all__ = [
+    "RECIPES",
+    "Config",
+    "GipiError",
+    "evaluate",
+    "features",
+    "import_weights",
+    "layers",
+    "load",
+    "load_images",
+    "mistakes",
+    "predict",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gipi' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,5 @@
+"""`python -m gipi` is the command `gipi`."""
+
+from gipi.cli import main
+
+main()

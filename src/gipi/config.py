@@ -1,0 +1,162 @@
+"""The configuration of a training: frozen dataclasses, JSON in and out.
+
+A recipe is a `Config`; command-line flags replace fields of it. The resolved value is written into the run folder and can be
+read back. An unknown key, a wrong type or a contradiction is a ConfigError that says what is allowed.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar
+
+from gipi.errors import ConfigError, nearest
+
+T = TypeVar("T")
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} is {value}, allowed are {low} to {high}")
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Which net is trained."""
+
+    name: str = "deepconvnet"
+    """a net of the catalogue (see: gipi list)"""
+    args: dict[str, int | float] = field(default_factory=dict)
+    """the net's own keyword arguments, set by recipes in Python"""
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of each training image; 0 turns one off."""
+
+    rotate_deg: float = 0.0
+    """turn by up to this angle, either way"""
+    shift_px: float = 0.0
+    """shift by up to this many pixels, each way"""
+    scale: float = 0.0
+    """enlarge or shrink by up to this share, 0.1 is 10 %"""
+
+    def __post_init__(self) -> None:
+        _within("data.augment.rotate_deg", self.rotate_deg, 0, 180)
+        _within("data.augment.shift_px", self.shift_px, 0, 1000)
+        _within("data.augment.scale", self.scale, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What the net is trained on."""
+
+    name: str = "mnist"
+    """a data set of the catalogue (see: gipi list)"""
+    batch: int = 100
+    """images in a training step"""
+    holdout: float = 1 / 12
+    """share of the training images set aside for validation after each epoch; 0 trains on all and validates on none"""
+    augment: AugmentConfig = AugmentConfig()
+
+    def __post_init__(self) -> None:
+        _within("data.batch", self.batch, 1, 1_000_000)
+        _within("data.holdout", self.holdout, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How weights are changed."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    """update rule"""
+    lr: float = 1e-3
+    """learning rate; the highest of a schedule"""
+    weight_decay: float = 0.0
+    """weight decay of adamw, decoupled from the gradient"""
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    """learning rate over the steps"""
+    clip: float = 0.0
+    """largest norm of the gradient; 0 leaves it as it is"""
+    accumulate: int = 1
+    """parts that a batch is computed in, to need less memory; the result is the same"""
+
+    def __post_init__(self) -> None:
+        _within("optim.lr", self.lr, 0, 100)
+        _within("optim.weight_decay", self.weight_decay, 0, 100)
+        _within("optim.clip", self.clip, 0, float("inf"))
+        _within("optim.accumulate", self.accumulate, 1, 1_000_000)
+        if self.weight_decay and self.name != "adamw":
+            raise ConfigError(f"optim.weight_decay {self.weight_decay} needs optim.name adamw, got {self.name!r}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long, from which seed and on what."""
+
+    epochs: int = 20
+    """passes over the training images"""
+    seed: int = 0
+    """start of everything random"""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N"""
+    precision: Precision = "auto"
+    """number format of the heavy layers; auto takes bf16 where the machine computes it faster"""
+
+    def __post_init__(self) -> None:
+        _within("epochs", self.epochs, 1, 1_000_000)
+        _within("seed", self.seed, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a training."""
+
+    recipe: str = ""
+    """the recipe this configuration started from"""
+    kind: str = "classify"
+    """the kind of system"""
+    net: NetConfig = NetConfig()
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    run: RunConfig = RunConfig()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Config:
+        """The configuration that `to_json` wrote. Raises ConfigError for an unknown key or a value of the wrong type."""
+        return _read(cls, value, "config")
+
+
+def _read(cls: type[T], value: Any, where: str) -> T:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} must be an object, got {value!r}")
+    hints = typing.get_type_hints(cls)
+    for key in value:
+        if key not in hints:
+            raise ConfigError(f"{where} has no key {key!r}{nearest(key, hints)}")
+    return cls(**{f.name: _value(hints[f.name], value[f.name], f"{where}.{f.name}") for f in fields(cls) if f.name in value})  # pyright: ignore[reportArgumentType]
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return _read(typing.cast(type, hint), value, where)
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} must be an object, got {value!r}")
+        return {str(k): _value(typing.get_args(hint)[1], v, f"{where}.{k}") for k, v in value.items()}
+    if typing.get_origin(hint) is Literal:
+        if value not in (allowed := typing.get_args(hint)):
+            raise ConfigError(f"{where} is {value!r}{nearest(str(value), allowed)}")
+        return value
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if float in kinds and type(value) is int:
+        return value if int in kinds else float(value)
+    if type(value) not in kinds:
+        raise ConfigError(f"{where} must be {' or '.join(k.__name__ for k in kinds)}, got {value!r}")
+    return value

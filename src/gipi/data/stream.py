@@ -1,0 +1,112 @@
+"""Labelled images in memory, and the endless stream of training batches drawn from them.
+
+The order of the images is a function of (seed, epoch) and a sample's randomness of (seed, epoch, index), so the state of a
+stream is two numbers, and a resumed training sees exactly the batches that a straight one would have seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from gipi.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one size with one label each.
+
+    images: uint8, 0 to 255.  labels: index into `classes`.  Raises DataError if the parts do not fit together.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    images: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+
+    def __post_init__(self) -> None:
+        what = f"data set {self.name!r} ({self.split})"
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise DataError(f"{what}: images must be uint8 (n, c, h, w), got {self.images.dtype} {tuple(self.images.shape)}")
+        if len(self.images) == 0:
+            raise DataError(f"{what} holds no images")
+        if len(self.images) != len(self.labels):
+            raise DataError(f"{what} has {len(self.images):,} images but {len(self.labels):,} labels")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classes):
+            raise DataError(f"{what}: labels run from {low} to {high}, allowed are 0 to {len(self.classes) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def digest(self) -> str:
+        """SHA-256 over pixels and labels: what a run folder records, to tell whether two runs saw the same data."""
+        sha = hashlib.sha256(self.images.cpu().numpy().tobytes())
+        sha.update(self.labels.cpu().numpy().tobytes())
+        return sha.hexdigest()
+
+    def to(self, device: torch.device) -> ImageSet:
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def subset(self, index: Int64[Tensor, " m"], split: str) -> ImageSet:
+        return replace(self, split=split, images=self.images[index], labels=self.labels[index])
+
+    def hold_out(self, share: float) -> tuple[ImageSet, ImageSet]:
+        """(training part, validation part): the same share of each class, 0 to 1, and the same images for every seed."""
+        count = round(share * len(self))
+        if not 0 < count < len(self):
+            raise ConfigError(f"holding out {share} of the {len(self):,} images of {self.name!r} leaves one side empty")
+        held_out = torch.zeros(len(self), dtype=torch.bool)
+        held_out[self.labels.argsort(stable=True)[torch.arange(count) * len(self) // count]] = True
+        return self.subset((~held_out).nonzero()[:, 0], self.split), self.subset(held_out.nonzero()[:, 0], "validation")
+
+
+class ImageBatch(NamedTuple):
+    """One training batch. number: each sample's place in its data set; with `epoch` it is the address of its randomness."""
+
+    images: Tensor
+    labels: Tensor
+    number: Tensor
+    epoch: int
+
+
+class ImageStream:
+    """Endless shuffled batches of `size` images; a last short batch of an epoch is dropped.
+
+    Raises ConfigError if the set is smaller than one batch.
+    """
+
+    def __init__(self, data: ImageSet, size: int, seed: int) -> None:
+        if not 0 < size <= len(data):
+            raise ConfigError(
+                f"batch size {size} does not fit {len(data):,} training images of {data.name!r}: allowed are 1 to {len(data):,}"
+            )
+        self.data, self.size, self.seed = data, size, seed
+        self.batches_per_epoch = len(data) // size
+        self._drawn = 0
+        self._order: tuple[int, Tensor] | None = None
+
+    def __iter__(self) -> ImageStream:
+        return self
+
+    def __next__(self) -> ImageBatch:
+        epoch, position = divmod(self._drawn, self.batches_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
+            self._order = epoch, torch.from_numpy(order).to(self.data.images.device)
+        index = self._order[1][position * self.size : (position + 1) * self.size]
+        self._drawn += 1
+        return ImageBatch(self.data.images[index], self.data.labels[index], index, epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"drawn": self._drawn}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._drawn = state["drawn"]

@@ -1,0 +1,84 @@
+"""The one training loop, for every kind: next, step, log, evaluate, save."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from gipi.engine.measure import Meter
+from gipi.engine.place import Place
+from gipi.engine.signals import stop_signal
+from gipi.engine.task import Task
+from gipi.errors import RunError
+from gipi.ops.metrics import Metrics, merge, values
+from gipi.runs import Run
+
+
+def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
+    """Train from the run's last saved state (or the beginning) to `steps`, evaluating and saving each `every` steps.
+
+    Ctrl-C and SIGTERM save at the next step boundary. Returns the name of that signal, or "" after the last step.
+    Raises RunError if a loss or a weight stops being finite; the last saved state is kept.
+    """
+    step = _restore(task, place, run)
+    meter = Meter(step, steps, max((row["time_s"] for row in run.rows()), default=0.0))
+    source = task.source()
+    window: Metrics = {}
+
+    def log(split: str, numbers: dict[str, float]) -> None:
+        row = {"split": split, "step": step, "steps": steps, "time_s": round(meter.elapsed_s(), 3), **numbers}
+        if bad := {name: value for name, value in numbers.items() if not math.isfinite(value)}:
+            raise RunError(
+                f"step {step}: {bad} is not finite; the last good state is kept. Try a lower --optim.lr, or --optim.clip 1"
+            )
+        run.append(row)
+
+    with stop_signal() as stop:
+        while step < steps and not stop:
+            window = merge(window, task.step(next(source)))
+            step += 1
+            milestone = step % every == 0 or step == steps
+            if milestone or stop or step % max(1, every // 10) == 0:
+                numbers = values(window)  # the only place that waits for the device
+                log("train", numbers | meter.lap(step, window["loss"].count))
+                window = {}
+            if milestone and (metrics := task.evaluate()):
+                log("validation", values(metrics))
+            if milestone or stop:
+                _save(task, place, run, step)
+                meter.pause()
+    return "".join(stop)
+
+
+def _restore(task: Task, place: Place, run: Run) -> int:
+    state = run.load_state()
+    if state is None:
+        return 0
+    for name, part in task.parts().items():
+        part.load_state_dict(state["parts"][name])
+    place.set_random_state(state["random"])
+    return state["step"]
+
+
+def _save(task: Task, place: Place, run: Run, step: int) -> None:
+    state = {
+        "step": step,
+        "parts": {name: part.state_dict() for name, part in task.parts().items()},
+        "random": place.random_state(),
+    }
+    if not _finite(state["parts"]):
+        raise RunError(
+            f"step {step}: a weight is not finite; the last good state is kept. Try a lower --optim.lr, or --optim.clip 1"
+        )
+    run.save_state(state)
+    task.save_model(run.model_path)
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return not value.is_floating_point() or bool(value.isfinite().all())
+    if isinstance(value, dict):
+        return all(_finite(part) for part in value.values())
+    return all(_finite(part) for part in value) if isinstance(value, list | tuple) else True

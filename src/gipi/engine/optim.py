@@ -1,0 +1,80 @@
+"""Everything between a loss and a changed weight: number format, accumulation, clipping, schedule and update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gipi.config import OptimConfig
+from gipi.engine.place import Place
+from gipi.engine.schedule import SCHEDULES
+from gipi.ops.metrics import Mean, Metrics, merge
+
+LossFn = Callable[[Any], tuple[Tensor, int, Metrics]]
+
+
+class Optim:
+    """Changes the weights of one net; a task may hold several.
+
+    steps: how often `minimize` will be called, which a schedule needs to know.
+    """
+
+    def __init__(self, net: nn.Module, config: OptimConfig, place: Place, steps: int) -> None:
+        self._config, self._place, self._steps = config, place, steps
+        self._weights = [weight for weight in net.parameters() if weight.requires_grad]
+        rule = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
+        self._rule = rule(self._weights, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self._step = 0
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return self._config.lr * SCHEDULES[self._config.schedule](self._step, self._steps)
+
+    def minimize(self, loss_fn: LossFn, batch: Any) -> Metrics:
+        """One update. Returns the metrics of `loss_fn` and the loss itself, over the whole batch.
+
+        loss_fn(part) -> (mean loss, the count it is the mean of, metrics); a part is the batch or, with `accumulate`, a slice.
+        Counts weigh the parts, so ragged parts (captions of different length) give the gradient of the whole batch's mean.
+        """
+        self._rule.zero_grad(set_to_none=True)
+        metrics: Metrics = {}
+        total = 0
+        for part in _parts(batch, self._config.accumulate):
+            with self._place.autocast():
+                loss, count, part_metrics = loss_fn(part)
+            (loss if self._config.accumulate == 1 else loss * count).backward()
+            total += count
+            metrics = merge(metrics, {"loss": Mean(loss.detach() * count, count), **part_metrics})
+        if self._config.accumulate > 1:
+            for weight in self._weights:
+                if weight.grad is not None:
+                    weight.grad /= total
+        if self._config.clip:
+            nn.utils.clip_grad_norm_(self._weights, self._config.clip)
+        for group in self._rule.param_groups:
+            group["lr"] = self.lr
+        self._rule.step()
+        self._step += 1
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rule": self._rule.state_dict(), "step": self._step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._rule.load_state_dict(state_dict["rule"])
+        self._step = state_dict["step"]
+
+
+def _parts(batch: Any, count: int) -> Iterator[Any]:
+    """The batch, a NamedTuple of tensors with one first dimension and of plain values, in up to `count` slices."""
+    if count == 1:
+        yield batch
+        return
+    size = -(-max(len(field) for field in batch if isinstance(field, Tensor)) // count)
+    split = [field.split(size) if isinstance(field, Tensor) else None for field in batch]
+    for number in range(max(len(slices) for slices in split if slices)):
+        yield type(batch)(*(field if slices is None else slices[number] for field, slices in zip(batch, split, strict=True)))

@@ -1,0 +1,32 @@
+"""Stopping a training kindly: Ctrl-C and SIGTERM are noted, and acted on at the next step boundary."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stop_signal() -> Iterator[list[str]]:
+    """A list that holds the signal's name once one came; a second one then ends the process as usual."""
+    got: list[str] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield got
+        return
+
+    def note(number: int, frame: object) -> None:
+        got.append(signal.Signals(number).name)
+        restore()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    try:
+        yield got
+    finally:
+        restore()

@@ -1,0 +1,43 @@
+"""What the engine asks of a task: the one contract between a kind of system and the training loop.
+
+A task owns its nets, its data and its step; the loop owns the rhythm. A GAN is two `Optim`s and two lines in `step`; the
+replay of a DQN is its source. Nothing in the engine knows which kind it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from gipi.ops.metrics import Metrics
+
+
+class Stateful(Protocol):
+    """Anything a checkpoint holds: a net, an optimiser, a source of batches."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
+
+
+class Task(Protocol):
+    def parts(self) -> Mapping[str, Stateful]:
+        """All that must be saved for a resumed training to equal a straight one, by name."""
+        ...
+
+    def source(self) -> Iterator[Any]:
+        """Endless training batches; its position is one of the parts."""
+        ...
+
+    def step(self, batch: Any) -> Metrics:
+        """Change the weights once; tensors in the result stay on the device."""
+        ...
+
+    def evaluate(self) -> Metrics:
+        """Score on held-out data, the headline first; empty if there is none. Never draws from the training's random numbers."""
+        ...
+
+    def save_model(self, path: Path) -> None:
+        """Write the single-file model: the nets alone, with their card."""
+        ...

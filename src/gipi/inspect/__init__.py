@@ -1,0 +1,1 @@
+"""Seeing inside a net and a run."""

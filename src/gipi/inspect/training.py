@@ -1,0 +1,62 @@
+"""The report of a classifier's training: what it reached, how it got there, what it misreads, what it is made of."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gipi.inspect import figures
+from gipi.inspect.layers import layer_table
+from gipi.inspect.report import Section, write_report
+from gipi.model import Card
+from gipi.runs import Run
+
+
+def write_training_report(
+    run: Run,
+    net: nn.Module,
+    card: Card,
+    *,
+    images: Tensor,
+    labels: Tensor,
+    answers: Tensor,
+    scores: Tensor,
+    confusion: Tensor,
+) -> None:
+    """Write report.html into the run folder.
+
+    images, labels: the test set, uint8 (n, c, h, w), int64 (n).  answers, scores: int64, float (n).  confusion: int64 (k, k).
+    """
+    config, rows = run.config(), run.rows()
+    data, machine = config["data"], run.environment()
+    wrong = int((labels != answers).sum())
+    table = layer_table(net, card.image)
+    summary = [
+        ("test accuracy", f"{card.metrics['accuracy']:.2%}"),
+        ("misread", f"{wrong:,} of {len(labels):,}"),
+        ("data", data["name"]),
+        ("net", card.net),
+        ("parameters", f"{table.parameters:,}"),
+        ("training", f"{config['run']['epochs']} epochs, {rows[-1]['time_s']:.0f} s"),
+    ]
+    surest = figures.mistakes(images, labels, answers, scores, card.classes)
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    values = [
+        (f"{group}.{name}", str(value)) for group in ("net", "data", "optim", "run") for name, value in config[group].items()
+    ]
+    sections = [
+        Section("Course of the training", png=figures.png_bytes(figures.curves(rows))),
+        Section("Mistakes on the test set", "Label, answer and the answer's probability.", png=figures.png_bytes(surest)),
+        Section("Confusion matrix", png=figures.png_bytes(figures.confusion(confusion, card.classes))),
+        Section("Layers", "Field: side of the square of input pixels that one output value sees.", table=table.cells()),
+        Section("Configuration", table=(["value", "set to"], values)),
+        Section(
+            "Machine",
+            f"{machine['cpu']}, {machine['cores']} cores\n{machine['system']}\n{versions}\n{machine['command']}",
+        ),
+    ]
+    write_report(
+        run.path / "report.html",
+        title=f"gipi: {config['recipe'] or card.net} on {data['name']}",
+        summary=summary,
+        sections=sections,
+    )

@@ -1,0 +1,104 @@
+"""The single-file model: weights and a card that says what they are, in one .safetensors file.
+
+The card is JSON in the file's own header, so that predicting, evaluating and exporting need this file alone and never unpickle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from gipi import catalog
+from gipi.errors import WeightsError, nearest
+from gipi.runs import write_atomic
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a file of weights is.
+
+    net: name in the catalogue.  args: keyword arguments of its factory.  image: channels, height, width of its input.
+    framing: how a picture from outside is brought to that size, see `catalog.Dataset`.
+    scale, mean, std: an input value is (pixel * scale - mean) / std.  metrics: of the test set.  data: digest of each set seen.
+    """
+
+    kind: str
+    net: str
+    args: dict[str, int | float]
+    classes: tuple[str, ...]
+    image: tuple[int, int, int]
+    framing: str
+    scale: float = 1 / 255
+    mean: float = 0.0
+    std: float = 1.0
+    recipe: str = ""
+    data: dict[str, str] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    gipi: str = ""
+
+
+def save_model(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
+    """Write weights and card; the file is complete or not there."""
+    plain = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    write_atomic(path, save(plain, metadata={"gipi": json.dumps(asdict(card), ensure_ascii=False)}))
+
+
+def load_model(path: Path) -> tuple[dict[str, Tensor], Card]:
+    """(weights as float32 on the CPU, card). Raises WeightsError if the file is missing, broken or has no card."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("gipi")
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is not a readable model file: {error}") from error
+    if text is None:
+        raise WeightsError(f"{path} has no card: it was not written by gipi")
+    try:
+        value = json.loads(text)
+        card = Card(**{**value, **{key: tuple(value[key]) for key in ("classes", "image", "parents")}})
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path} has a card that this version of gipi cannot read: {error}") from error
+    return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, card
+
+
+def find_model(model: str | Path) -> Path:
+    """The file of a model given as a file, a run folder or the short name of a shipped one. Raises WeightsError."""
+    path = Path(model)
+    if path.is_file():
+        return path
+    if (path / "model.safetensors").is_file():
+        return path / "model.safetensors"
+    if path.is_dir():
+        raise WeightsError(f"{path} holds no model.safetensors yet: train first, or name a model file")
+    if str(model) in catalog.SHIPPED:
+        return WEIGHTS / f"{model}.safetensors"
+    raise WeightsError(
+        f"no model {str(model)!r}: it is no file, no run folder and no shipped model{nearest(str(model), catalog.SHIPPED)}"
+    )
+
+
+def fit_weights(net: torch.nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Load `weights` into `net`, or leave it as it is and raise WeightsError naming missing, unexpected and mis-shaped keys."""
+    own = net.state_dict()
+    faults = [f"missing {key}" for key in own if key not in weights]
+    faults += [f"unexpected {key}" for key in weights if key not in own]
+    faults += [
+        f"{key} has shape {tuple(weights[key].shape)}, the net wants {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in weights and weights[key].shape != value.shape
+    ]
+    if faults:
+        raise WeightsError(
+            f"{where} does not fit the net: {'; '.join(faults[:8])}{f' and {len(faults) - 8} more' if len(faults) > 8 else ''}"
+        )
+    net.load_state_dict(dict(weights))

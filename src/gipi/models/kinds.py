@@ -1,0 +1,25 @@
+"""What each kind of net offers, and how one is built from its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from torch import nn
+
+from gipi import catalog
+from gipi.errors import ConfigError, nearest
+
+
+def build_net(name: str, args: Mapping[str, int | float]) -> nn.Module:
+    """The net of that name in the catalogue, freshly initialised from torch's random numbers.
+
+    A classifier maps images (n, channels, height, width), scaled as its card says, to logits (n, classes).
+    Raises ConfigError for an unknown name or argument, naming the nearest.
+    """
+    factory = catalog.resolve(catalog.entry(catalog.NETS, name, "net").factory)
+    allowed = inspect.signature(factory).parameters
+    for key in args:
+        if key not in allowed:
+            raise ConfigError(f"net {name!r} takes no argument {key!r}{nearest(key, allowed)}")
+    return factory(**args)

@@ -1,0 +1,32 @@
+"""Progress of a training on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+class Screen:
+    """Progress on stderr: one live line on a terminal, a line for each epoch elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._train: dict[str, Any] = {}
+
+    def show(self, row: dict[str, Any]) -> None:
+        if row["split"] == "train":
+            self._train = row
+        where = f"step {row['step']:>6,}/{row['steps']:,}  {row['time_s']:6.1f} s"
+        numbers = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}"
+        if row["split"] != "train" or row["step"] == row["steps"]:
+            self._line(f"{where}  {row['split']:10}  {numbers}", "\n")
+        elif self._live:
+            speed = f"{row['samples_per_s']:,.0f} images/s  {row['left_s']:.0f} s left"
+            self._line(f"{where}  {'training':10}  {numbers}  {speed}", "")
+
+    def close(self) -> None:
+        if self._live:
+            self._line("", "")
+
+    def _line(self, text: str, end: str) -> None:
+        print(f"\r\033[K{text}" if self._live else text, end=end, file=sys.stderr, flush=True)

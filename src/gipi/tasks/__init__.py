@@ -1,0 +1,1 @@
+"""One class per kind of system: where nets, data and engine meet."""

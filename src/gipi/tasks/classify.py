@@ -1,0 +1,126 @@
+"""Training a classifier: one label for an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gipi import catalog
+from gipi.config import AugmentConfig, Config
+from gipi.data.stream import ImageBatch, ImageSet, ImageStream
+from gipi.engine.optim import Optim
+from gipi.engine.place import Place
+from gipi.engine.task import Stateful
+from gipi.errors import ConfigError, nearest
+from gipi.inspect.training import write_training_report
+from gipi.model import Card
+from gipi.models.kinds import build_net
+from gipi.ops.image import affine, uniforms
+from gipi.ops.metrics import Mean, Metrics, correct, values
+from gipi.runs import Run
+from gipi.tasks.classifier import Classifier, load_images
+
+
+class Classify:
+    """Training a classifier. `steps` and `every` are the length of the training and of an epoch."""
+
+    def __init__(self, config: Config, place: Place) -> None:
+        train = load_images(config.data.name, "train")
+        self._digest = {f"{train.name}/train": train.digest()}
+        self._held_out: ImageSet | None = None
+        if config.data.holdout:
+            train, self._held_out = train.hold_out(config.data.holdout)
+        self._stream = ImageStream(train.to(place.device), config.data.batch, config.run.seed)
+        self.every = self._stream.batches_per_epoch
+        self.steps = config.run.epochs * self.every
+        card = _card(config, train, self._digest)
+        self.model = Classifier(build_net(card.net, card.args).train(), card, place)
+        self._optim = Optim(self.model.net, config.optim, place, self.steps)
+        self._config, self._place = config, place
+
+    def parts(self) -> dict[str, Stateful]:
+        return {"net": self.model.net, "optim": self._optim, "stream": self._stream}
+
+    def source(self) -> Iterator[ImageBatch]:
+        return self._stream
+
+    def step(self, batch: ImageBatch) -> Metrics:
+        lr = self._optim.lr
+        pixels = augment(batch.images, self._config.data.augment, self._config.run.seed, batch.epoch, batch.number)
+        images = self._place.put_images(self.model.scale(pixels))
+        return {**self._optim.minimize(self._loss, batch._replace(images=images)), "lr": Mean(lr, 1)}
+
+    def _loss(self, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
+        logits = self.model.net(part.images).float()
+        return (
+            F.cross_entropy(logits, part.labels),
+            len(part.labels),
+            {"accuracy": correct(logits.detach(), part.labels)},
+        )
+
+    def evaluate(self) -> Metrics:
+        return self.model.evaluate(self._held_out).metrics if self._held_out else {}
+
+    def save_model(self, path: Path) -> None:
+        self.model.save(path)
+
+    def finish(self, run: Run) -> None:
+        """Look at the test set, once: its score goes into the metrics and the model's card, its mistakes into the report."""
+        data = load_images(self._config.data.name, "test")
+        judge = Classifier(self.model.net, self.model.card, replace(self._place, dtype=torch.float32))
+        result = judge.evaluate(data)
+        numbers = values(result.metrics)
+        card = self.model.card
+        card = replace(card, metrics=numbers, data={**card.data, f"{data.name}/test": data.digest()})
+        self.model = Classifier(self.model.net, card, self._place)
+        self.save_model(run.model_path)
+        last = run.rows()[-1]
+        run.append({"split": "test", "step": last["step"], "steps": last["steps"], "time_s": last["time_s"], **numbers})
+        write_training_report(
+            run,
+            self.model.net,
+            card,
+            images=data.images,
+            labels=data.labels,
+            answers=result.answers,
+            scores=result.scores,
+            confusion=result.confusion,
+        )
+
+
+def augment(pixels: Tensor, change: AugmentConfig, seed: int, epoch: int, index: Tensor) -> Tensor:
+    """Images (n, c, h, w) as training sees them: each one's change is a function of (seed, epoch, its index) alone."""
+    if change == AugmentConfig():
+        return pixels
+    draw = uniforms(seed, epoch, index, 4) * 2 - 1
+    angle, shift, zoom = draw[:, 0] * change.rotate_deg, draw[:, 1:3] * change.shift_px, 1 + draw[:, 3] * change.scale
+    return affine(pixels.float(), angle_deg=angle, shift_px=shift, scale=zoom)
+
+
+def _card(config: Config, data: ImageSet, digest: dict[str, str]) -> Card:
+    from gipi import __version__
+
+    net = catalog.entry(catalog.NETS, config.net.name, "net")
+    image = data.images.shape[1], data.images.shape[2], data.images.shape[3]
+    if net.kind != config.kind:
+        raise ConfigError(f"net {config.net.name!r} does {net.kind}, not {config.kind}{nearest(config.kind, catalog.KINDS)}")
+    if image[1:] != net.input[1:]:
+        raise ConfigError(
+            f"net {config.net.name!r} takes images of {net.input[1]}x{net.input[2]}, {data.name!r} has {image[1]}x{image[2]}"
+        )
+    return Card(
+        kind=config.kind,
+        net=config.net.name,
+        args={**config.net.args, "classes": len(data.classes), "channels": image[0]},
+        classes=data.classes,
+        image=image,
+        framing=catalog.DATASETS[data.name].framing,
+        recipe=config.recipe,
+        data=digest,
+        gipi=__version__,
+    )

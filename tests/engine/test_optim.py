@@ -1,0 +1,257 @@
+"""`Optim.minimize` against a plain torch loop: the same weights to the bit, or to rounding where the batch is cut."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from gipi.config import OptimConfig
+from gipi.engine.optim import Optim
+from gipi.engine.place import Place
+from gipi.engine.schedule import one_cycle
+from gipi.ops.metrics import Mean, Metrics
+
+few = settings(max_examples=25, deadline=None)
+PLACE = Place(torch.device("cpu"), torch.float32, 0)
+BF16 = Place(torch.device("cpu"), torch.bfloat16, 0)
+STEPS = 6
+
+
+class Batch(NamedTuple):
+    """n rows of `width` values, of which `mask` says which count, as in captions of different length."""
+
+    x: Tensor
+    y: Tensor
+    mask: Tensor
+    epoch: int
+
+
+def batches(rows: int = 8, width: int = 5) -> list[Batch]:
+    mixed = torch.Generator().manual_seed(1)
+    made = []
+    for number in range(STEPS):
+        mask = torch.rand(rows, width, generator=mixed) < 0.6
+        mask[:, 0] = True  # no empty row
+        made.append(Batch(torch.randn(rows, width, generator=mixed), torch.randn(rows, width, generator=mixed), mask, number))
+    return made
+
+
+def small_net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 5))
+
+
+def ragged_loss(net: nn.Module, batch: Batch) -> tuple[Tensor, int, Metrics]:
+    error = (net(batch.x).float() - batch.y)[batch.mask]
+    return error.square().mean(), len(error), {"absolute": Mean(error.detach().abs().sum(), len(error))}
+
+
+def train(config: OptimConfig, net: nn.Module | None = None, place: Place = PLACE) -> tuple[dict[str, Tensor], list[Metrics]]:
+    net = net or small_net()
+    optim = Optim(net, config, place, STEPS)
+    metrics = [optim.minimize(lambda part: ragged_loss(net, part), batch) for batch in batches()]
+    return {key: value.clone() for key, value in net.state_dict().items()}, metrics
+
+
+def plain(config: OptimConfig, place: Place = PLACE) -> dict[str, Tensor]:
+    """The same training as one would write it by hand."""
+    net = small_net()
+    if config.name == "adam":
+        rule = torch.optim.Adam(net.parameters(), lr=config.lr, fused=True)
+    else:
+        rule = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    for step, batch in enumerate(batches()):
+        if config.schedule == "one-cycle":
+            rule.param_groups[0]["lr"] = config.lr * one_cycle(step, STEPS)
+        rule.zero_grad()
+        with torch.autocast("cpu", dtype=place.dtype, enabled=place.dtype != torch.float32):
+            loss = ragged_loss(net, batch)[0]
+        loss.backward()
+        if config.clip:
+            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+        rule.step()
+    return net.state_dict()
+
+
+def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+CONFIGS = {
+    "adam": OptimConfig(lr=0.01),
+    "one-cycle": OptimConfig(lr=0.05, schedule="one-cycle"),
+    "clip": OptimConfig(lr=0.01, clip=0.1),
+    "adamw": OptimConfig("adamw", lr=0.01, weight_decay=0.3),
+    "all": OptimConfig("adamw", lr=0.02, weight_decay=0.1, schedule="one-cycle", clip=0.5),
+}
+
+
+@pytest.mark.parametrize("place", [PLACE, BF16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_it_is_the_plain_loop_to_the_bit(config: OptimConfig, place: Place):
+    weights, _ = train(config, place=place)
+    assert same(weights, plain(config, place))
+    assert not same(weights, small_net().state_dict())
+
+
+def test_each_setting_makes_a_difference():
+    results = [train(config)[0] for config in CONFIGS.values()]
+    assert not any(same(a, b) for i, a in enumerate(results) for b in results[:i])
+
+
+# --- accumulation
+
+
+def gradient(accumulate: int, batch: Batch) -> tuple[Tensor, Metrics]:
+    """The gradient that the update used, and the metrics."""
+    net = small_net()
+    optim = Optim(net, OptimConfig(lr=0.0, accumulate=accumulate), PLACE, 1)
+    metrics = optim.minimize(lambda part: ragged_loss(net, part), batch)
+    return torch.cat([weight.grad.flatten() for weight in net.parameters() if weight.grad is not None]), metrics
+
+
+@few
+@given(st.integers(1, 12), st.integers(2, 14), st.integers(0, 99))
+def test_a_batch_in_ragged_parts_gives_the_gradient_and_the_metrics_of_the_whole(rows: int, accumulate: int, seed: int):
+    mixed = torch.Generator().manual_seed(seed)
+    mask = torch.rand(rows, 5, generator=mixed) < 0.5
+    mask[:, 0] = True
+    batch = Batch(torch.randn(rows, 5, generator=mixed), torch.randn(rows, 5, generator=mixed), mask, 0)
+    whole, metrics = gradient(1, batch)
+    parts, part_metrics = gradient(accumulate, batch)
+    assert (parts - whole).abs().max() <= 1e-6 * whole.abs().max() + 1e-7
+    assert metrics.keys() == part_metrics.keys() == {"loss", "absolute"}
+    for name, mean in metrics.items():
+        assert part_metrics[name].count == mean.count == int(mask.sum())
+        assert part_metrics[name].value == pytest.approx(mean.value, rel=1e-5)
+
+
+def test_the_mean_of_means_would_have_been_wrong():
+    """The batch of the test above is ragged enough to tell: equal weights for the parts give another gradient."""
+    batch = batches()[0]
+    parts = [gradient(1, Batch(*(field[rows] if isinstance(field, Tensor) else field for field in batch)))[0] for rows in torch.arange(8).split(2)]
+    assert (torch.stack(parts).mean(0) - gradient(4, batch)[0]).abs().max() > 1e-4
+
+
+def test_training_in_four_parts_stays_beside_training_in_one():
+    one, _ = train(OptimConfig("adamw", lr=0.01, clip=0.1, weight_decay=0.1))
+    four, _ = train(OptimConfig("adamw", lr=0.01, clip=0.1, weight_decay=0.1, accumulate=4))
+    for key, value in one.items():
+        assert (four[key] - value).abs().max() < 1e-5
+
+
+def test_parts_cover_the_batch_once_in_order():
+    seen: list[Tensor] = []
+    net = small_net()
+
+    def loss_fn(part: Batch) -> tuple[Tensor, int, Metrics]:
+        assert isinstance(part, Batch)
+        assert part.epoch == 7
+        assert len(part.x) == len(part.y) == len(part.mask)
+        seen.append(part.x)
+        return ragged_loss(net, part)
+
+    batch = batches(rows=10)[0]._replace(epoch=7)
+    Optim(net, OptimConfig(accumulate=4), PLACE, 1).minimize(loss_fn, batch)
+    assert [len(part) for part in seen] == [3, 3, 3, 1]
+    assert torch.equal(torch.cat(seen), batch.x)
+
+
+def test_a_part_in_which_nothing_counts_does_not_spoil_the_rest():
+    batch = batches(rows=4)[0]
+    batch.mask[2:] = False
+    whole, _ = gradient(1, batch)
+    parts, metrics = gradient(2, batch)
+    assert torch.allclose(parts, whole, atol=1e-6)
+    assert metrics["loss"].count == int(batch.mask.sum())
+
+
+# --- clipping, learning rate, frozen weights
+
+
+def test_clipping_bounds_the_norm_of_the_whole_batchs_gradient():
+    for accumulate in (1, 4):
+        net = small_net()
+        optim = Optim(net, OptimConfig(lr=0.0, clip=0.01, accumulate=accumulate), PLACE, 1)
+        optim.minimize(lambda part, net=net: ragged_loss(net, part), batches()[0])
+        norm = torch.cat([weight.grad.flatten() for weight in net.parameters()]).norm()  # pyright: ignore
+        assert float(norm) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_weight_decay_alone_shrinks_every_weight_by_its_share():
+    net = small_net()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    optim = Optim(net, OptimConfig("adamw", lr=0.1, weight_decay=0.5), PLACE, 1)
+    optim.minimize(lambda part: (0.0 * sum(weight.sum() for weight in net.parameters()), 1, {}), batches()[0])
+    for key, value in net.state_dict().items():
+        assert torch.allclose(value, before[key] * (1 - 0.1 * 0.5), atol=1e-7)
+
+
+def test_lr_is_that_of_the_next_step():
+    net = small_net()
+    optim = Optim(net, OptimConfig(lr=0.3, schedule="one-cycle"), PLACE, STEPS)
+    for step, batch in enumerate(batches()):
+        assert optim.lr == 0.3 * one_cycle(step, STEPS)
+        optim.minimize(lambda part: ragged_loss(net, part), batch)
+
+
+def test_frozen_weights_stay():
+    net = small_net()
+    net[0].requires_grad_(False)  # pyright: ignore[reportIndexIssue]
+    before = copy.deepcopy(net.state_dict())
+    after, _ = train(OptimConfig("adamw", lr=0.1, weight_decay=0.5), net)
+    assert torch.equal(after["0.weight"], before["0.weight"])
+    assert not torch.equal(after["2.weight"], before["2.weight"])
+
+
+def test_two_optims_leave_each_others_nets_alone():
+    """The generator's loss goes through the judge; its gradient there must not reach the judge's next update."""
+    first, second = small_net(), small_net()
+    optim = Optim(second, OptimConfig(lr=0.01), PLACE, 2)
+    want, _ = train(OptimConfig(lr=0.01))
+    got = small_net()
+    judge = Optim(got, OptimConfig(lr=0.01), PLACE, STEPS)
+    for batch in batches():
+        through = got(second(batch.x))
+        optim.minimize(lambda part, through=through: (through.square().mean(), 1, {}), batch)
+        judge.minimize(lambda part: ragged_loss(got, part), batch)
+    assert same(got.state_dict(), want)
+    assert same(first.state_dict(), small_net().state_dict())
+
+
+def test_metrics_hold_no_graph():
+    _, metrics = train(OptimConfig())
+    assert isinstance(metrics[0]["loss"].total, Tensor)
+    assert not metrics[0]["loss"].total.requires_grad
+    weights, want = small_net(), batches()[0]
+    loss, count, _ = ragged_loss(weights, want)
+    assert metrics[0]["loss"].value == pytest.approx(float(loss), rel=1e-6)
+    assert metrics[0]["loss"].count == count == int(want.mask.sum())
+
+
+# --- resuming
+
+
+@pytest.mark.parametrize("at", range(STEPS + 1))
+def test_a_state_carried_over_goes_on_to_the_bit(at: int, tmp_path: Any):
+    config = CONFIGS["all"]
+    want, _ = train(config)
+    net = small_net()
+    optim = Optim(net, config, PLACE, STEPS)
+    for batch in batches()[:at]:
+        optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
+    torch.save({"net": net.state_dict(), "optim": optim.state_dict()}, tmp_path / "state")
+    state = torch.load(tmp_path / "state", weights_only=True)
+    net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 5))
+    optim = Optim(net, config, PLACE, STEPS)
+    net.load_state_dict(state["net"])
+    optim.load_state_dict(state["optim"])
+    for batch in batches()[at:]:
+        optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
+    assert same(net.state_dict(), want)

@@ -1,0 +1,31 @@
+"""A reader's budget: lines a file may have. Over budget means split or delete."""
+
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "gipi"
+BUDGETS = {"engine/loop.py": 80, "engine/optim.py": 120, "cli.py": 250, "foreign.py": 320}
+FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250}
+ANY = 250
+WHOLE = 8_000
+
+
+def lines(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def budget(path):
+    name = path.relative_to(SOURCE).as_posix()
+    return BUDGETS.get(name, FOLDERS.get(name.split("/")[0], ANY))
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_file_is_within_its_budget(path):
+    assert lines(path) <= budget(path), f"{path.name} has {lines(path)} lines, its budget is {budget(path)}"
+
+
+def test_package_is_within_its_budget():
+    total = sum(lines(path) for path in SOURCE.rglob("*.py"))
+    print(f"src/gipi: {total:,} lines of {WHOLE:,}")
+    assert total <= WHOLE

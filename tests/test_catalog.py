@@ -1,0 +1,102 @@
+"""What the catalogue says is so: each name leads to code, each fact is that of the thing built."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+
+from gipi import catalog
+from gipi.data import fetch
+from gipi.errors import ConfigError, DataError
+from gipi.inspect.layers import layer_table
+from gipi.model import WEIGHTS, load_model
+from gipi.recipes import RECIPES
+
+NETS, DATASETS, KINDS = catalog.NETS, catalog.DATASETS, catalog.KINDS
+
+
+@pytest.mark.parametrize("factory", [*(e.factory for e in (NETS | DATASETS | KINDS).values())])
+def test_every_factory_resolves(factory: str):
+    made_by = catalog.resolve(factory)
+    assert callable(made_by)
+    assert factory == f"{made_by.__module__}:{made_by.__qualname__}"
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_facts_of_a_net_are_those_of_the_net_built(name: str):
+    fact = NETS[name]
+    net = catalog.resolve(fact.factory)().eval()
+    assert sum(weight.numel() for weight in net.parameters()) == fact.parameters
+    table = layer_table(net, fact.input)
+    assert table.parameters == fact.parameters
+    assert table.multiply_adds == fact.multiply_adds
+    assert net(torch.zeros(2, *fact.input)).shape[0] == 2
+    assert fact.kind in KINDS
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_arguments_of_a_net_have_defaults_and_names(name: str):
+    for argument in inspect.signature(catalog.resolve(NETS[name].factory)).parameters.values():
+        assert argument.kind is inspect.Parameter.KEYWORD_ONLY
+        assert argument.default is not inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_data_set_is_as_large_as_stated(name: str, split: str, monkeypatch: pytest.MonkeyPatch):
+    def no_download(*_: object):
+        raise DataError("no download in a test")
+
+    monkeypatch.setattr(fetch, "_download", no_download)
+    fact = DATASETS[name]
+    try:
+        images = catalog.resolve(fact.factory)(split)
+    except DataError as error:
+        if "no download in a test" not in str(error):
+            raise
+        pytest.skip(f"{name} is not on this machine")
+    assert len(images) == getattr(fact, split)
+    assert tuple(images.images.shape[1:]) == fact.image
+    assert (images.name, images.split) == (name, split)
+    assert images.labels.unique().tolist() == list(range(len(images.classes)))
+    assert fact.kind in KINDS
+
+
+def test_digits_needs_no_file(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fetch, "local_files", lambda *_: pytest.fail("digits asked for a file"))
+    images = catalog.resolve(DATASETS["digits"].factory)("train")
+    assert (len(images), DATASETS["digits"].train + DATASETS["digits"].test) == (1437, 1797)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_an_unknown_split_names_the_nearest(name: str):
+    with pytest.raises(ConfigError, match="did you mean 'train'"):
+        catalog.resolve(DATASETS[name].factory)("trian")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_names_what_exists_and_fits(name: str):
+    config = RECIPES[name].config
+    net, data = NETS[config.net.name], DATASETS[config.data.name]
+    assert net.kind == data.kind == config.kind
+    assert net.input[1:] == data.image[1:]
+    assert config.data.batch <= data.train * (1 - config.data.holdout)
+    assert set(config.net.args) <= set(inspect.signature(catalog.resolve(net.factory)).parameters)
+
+
+@pytest.mark.parametrize("name", catalog.SHIPPED)
+def test_a_shipped_model_is_there_and_says_what_it_is(name: str):
+    shipped = catalog.SHIPPED[name]
+    assert shipped.recipe in RECIPES
+    weights, card = load_model(WEIGHTS / f"{name}.safetensors")
+    assert card.recipe == shipped.recipe
+    assert card.net in NETS
+    assert sum(value.numel() for value in weights.values()) >= NETS[card.net].parameters
+
+
+def test_an_unknown_name_names_the_nearest_and_all():
+    with pytest.raises(ConfigError, match=r"no data set 'mnits'; did you mean 'mnist'\? \(allowed: digits, fashion-mnist, mnist\)"):
+        catalog.entry(DATASETS, "mnits", "data set")
+    assert catalog.entry(DATASETS, "mnist", "data set") is DATASETS["mnist"]

@@ -1,0 +1,233 @@
+"""A configuration survives JSON exactly, and whatever does not fit is refused by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gipi import catalog
+from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig
+from gipi.errors import ConfigError, GipiError
+from gipi.models.kinds import build_net
+from gipi.recipes import DEFAULT, OFFLINE, RECIPES
+
+few = settings(max_examples=60, deadline=None)
+
+
+def real(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_nan=False)
+
+
+@st.composite
+def optims(draw: st.DrawFn) -> OptimConfig:
+    name = draw(st.sampled_from(["adam", "adamw"]))
+    return OptimConfig(
+        name=name,
+        lr=draw(real(0, 100)),
+        weight_decay=draw(real(0, 100)) if name == "adamw" else 0.0,
+        schedule=draw(st.sampled_from(["constant", "one-cycle"])),
+        clip=draw(real(0, 1e6)),
+        accumulate=draw(st.integers(1, 1_000_000)),
+    )
+
+
+configs = st.builds(
+    Config,
+    recipe=st.text(max_size=8),
+    kind=st.text(max_size=8),
+    net=st.builds(NetConfig, st.text(max_size=8), st.dictionaries(st.text(max_size=4), st.integers() | real(-1e300, 1e300), max_size=3)),
+    data=st.builds(
+        DataConfig,
+        name=st.text(max_size=8),
+        batch=st.integers(1, 1_000_000),
+        holdout=real(0, 0.9),
+        augment=st.builds(AugmentConfig, real(0, 180), real(0, 1000), real(0, 0.9)),
+    ),
+    optim=optims(),
+    run=st.builds(
+        RunConfig,
+        epochs=st.integers(1, 1_000_000),
+        seed=st.integers(0, 2**31 - 1),
+        device=st.text(max_size=8),
+        precision=st.sampled_from(["auto", "fp32", "bf16"]),
+    ),
+)
+
+
+def through_json(config: Config) -> Config:
+    return Config.from_json(json.loads(json.dumps(config.to_json(), allow_nan=False)))
+
+
+# --- what comes back
+
+
+@few
+@given(configs)
+def test_json_gives_back_the_same_configuration(config: Config):
+    again = through_json(config)
+    assert again == config
+    assert again.to_json() == config.to_json()
+
+
+def test_left_out_keys_take_their_defaults():
+    assert Config.from_json({}) == Config()
+    assert Config.from_json({"optim": {"lr": 0.5}}) == Config(optim=OptimConfig(lr=0.5))
+
+
+def test_a_whole_number_stands_for_a_real_one_and_no_more():
+    lr = Config.from_json({"optim": {"lr": 1}}).optim.lr
+    assert (lr, type(lr)) == (1.0, float)
+    arg = Config.from_json({"net": {"args": {"classes": 3}}}).net.args["classes"]
+    assert (arg, type(arg)) == (3, int)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_json_and_builds(name: str):
+    config = RECIPES[name].config
+    assert through_json(config) == config
+    assert config.recipe == name
+    assert config.kind in catalog.KINDS
+    assert config.data.name in catalog.DATASETS
+    assert sum(weight.numel() for weight in build_net(config.net.name, config.net.args).parameters()) > 0
+
+
+def test_the_named_recipes_exist():
+    assert {DEFAULT, OFFLINE} <= set(RECIPES)
+    assert RECIPES[OFFLINE].config.data.name == "digits"
+
+
+# --- what is refused
+
+
+def leaves(cls: type, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The path of every key, groups included."""
+    paths = []
+    for field in fields(cls):
+        paths.append((*above, field.name))
+        default = getattr(cls(), field.name)
+        if is_dataclass(default):
+            paths += leaves(type(default), paths[-1])
+    return paths
+
+
+def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+@pytest.mark.parametrize("path", leaves(Config), ids=".".join)
+def test_a_misspelt_key_names_the_nearest(path: tuple[str, ...]):
+    misspelt = path[-1] + "x"
+    with pytest.raises(ConfigError) as caught:
+        Config.from_json(nested((*path[:-1], misspelt), 1))
+    message = str(caught.value)
+    assert repr(misspelt) in message
+    assert f"did you mean {path[-1]!r}?" in message
+    assert ".".join(["config", *path[:-1]]) in message
+
+
+@pytest.mark.parametrize("path", leaves(Config), ids=".".join)
+@pytest.mark.parametrize("value", [None, True, [1], "\0 no such word", {"no such key": 1}], ids=repr)
+def test_a_value_of_the_wrong_type_is_refused_by_name(path: tuple[str, ...], value: Any):
+    target = Config().to_json()
+    for key in path:
+        target = target[key]
+    if isinstance(value, str) and path in (("recipe",), ("kind",), ("net", "name"), ("data", "name"), ("run", "device")):
+        pytest.skip("any word may be a name; the catalogue and the machine decide")
+    if path == ("net", "args") and isinstance(value, dict):
+        pytest.skip("which arguments there are, the net decides")
+    with pytest.raises(ConfigError, match=path[-1]):
+        Config.from_json(nested(path, value))
+
+
+@pytest.mark.parametrize("value", [None, True, "1", [1], {"a": 1}], ids=repr)
+def test_a_net_argument_is_a_number(value: Any):
+    with pytest.raises(ConfigError, match="last_dropout"):
+        Config.from_json({"net": {"args": {"last_dropout": value}}})
+
+
+@pytest.mark.parametrize(("path", "value"), [(("data", "batch"), 1.5), (("run", "epochs"), 2.0), (("optim", "lr"), "0.1")])
+def test_a_number_is_not_bent_to_fit(path: tuple[str, ...], value: Any):
+    with pytest.raises(ConfigError, match=path[-1]):
+        Config.from_json(nested(path, value))
+
+
+def test_a_configuration_is_an_object():
+    for value in ([], "config", 3, None):
+        with pytest.raises(ConfigError, match="object"):
+            Config.from_json(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("data", "batch"), 0),
+        (("data", "batch"), -5),
+        (("data", "holdout"), -0.1),
+        (("data", "holdout"), 1.0),
+        (("data", "augment", "rotate_deg"), 181.0),
+        (("data", "augment", "shift_px"), -1.0),
+        (("data", "augment", "scale"), 1.0),
+        (("optim", "lr"), -1e-3),
+        (("optim", "lr"), 1e9),
+        (("optim", "weight_decay"), -1.0),
+        (("optim", "clip"), -1.0),
+        (("optim", "accumulate"), 0),
+        (("run", "epochs"), 0),
+        (("run", "seed"), -1),
+        (("run", "seed"), 2**31),
+    ],
+    ids=lambda part: ".".join(part) if isinstance(part, tuple) else repr(part),
+)
+def test_a_number_out_of_range_is_refused_with_the_range(path: tuple[str, ...], value: float):
+    with pytest.raises(ConfigError, match=path[-1]) as caught:
+        Config.from_json(nested(path, value))
+    assert str(value) in str(caught.value)
+    assert "allowed" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [p for p in leaves(Config) if p[-1] in ("lr", "clip", "weight_decay", "holdout", "rotate_deg", "scale")], ids=".".join)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 10**400], ids=["nan", "inf", "-inf", "10**400"])
+def test_no_number_that_is_not_finite(path: tuple[str, ...], value: float):
+    with pytest.raises(ConfigError, match=path[-1]):
+        Config.from_json(nested(path, value))
+
+
+def test_weight_decay_without_adamw_is_a_contradiction():
+    with pytest.raises(ConfigError, match="adamw"):
+        Config.from_json({"optim": {"name": "adam", "weight_decay": 0.1}})
+    assert Config.from_json({"optim": {"name": "adamw", "weight_decay": 0.1}}).optim.weight_decay == 0.1
+
+
+@pytest.mark.parametrize(("key", "word", "near"), [("name", "adamm", "adam"), ("schedule", "one_cycle", "one-cycle")])
+def test_an_unknown_choice_names_the_nearest(key: str, word: str, near: str):
+    with pytest.raises(ConfigError, match=f"did you mean '{near}'"):
+        Config.from_json({"optim": {key: word}})
+
+
+@pytest.mark.parametrize(("key", "word"), [("name", "sgd"), ("schedule", "cosine")])
+def test_a_choice_written_in_python_is_checked_too(key: str, word: str):
+    with pytest.raises(ConfigError, match=word):
+        OptimConfig(**{key: word})
+
+
+# --- build_net
+
+
+def test_an_unknown_net_or_argument_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'deepconvnet'"):
+        build_net("deepconvnt", {})
+    with pytest.raises(ConfigError, match="did you mean 'last_dropout'"):
+        build_net("deepconvnet", {"last_drop": 0.5})
+
+
+@pytest.mark.parametrize("args", [{"last_dropout": 1.5}, {"last_dropout": -0.5}, {"channels": -1}, {"classes": 2.5}], ids=repr)
+def test_an_argument_that_no_net_can_take_is_an_error_of_ours(args: dict[str, float]):
+    with pytest.raises(GipiError):
+        build_net("deepconvnet", args)
