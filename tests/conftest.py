@@ -1,7 +1,10 @@
 """One thread for all tests, shapes checked as annotated, nothing read from or written to the user's own folders."""
 
+import os
 import sys
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy reads it when it is imported
 
 import pytest
 import torch

@@ -7,6 +7,7 @@ Exit 0 done, 1 it failed, 2 asked wrongly, 130 or 143 stopped and saved.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,7 +44,7 @@ class TrainArgs:
 def train(argv: list[str]) -> int:
     name = argv.pop(0) if argv and not argv[0].startswith("-") else DEFAULT
     recipe = catalog.entry(RECIPES, name, "recipe").config
-    argv = ["--data.name" if word == "--data" else word for word in argv]
+    argv = [re.sub(r"^--data(?=$|=)", "--data.name", word) for word in argv]
     args = _parse(TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.run))
     config = replace(recipe, data=args.data, optim=args.optim, run=args.run)
     if args.resume and (config != recipe or args.out):
@@ -152,7 +153,10 @@ def inspect(argv: list[str]) -> int:
         return 0
     picture = api.mistakes(args.model, args.mistakes) if args.mistakes else api.features(args.model, args.features or Path())
     out = args.out or Path("mistakes.png" if args.mistakes else "features.png")
-    _write_picture(picture, out)
+    try:
+        picture.save(out)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot write the picture {out}: {error}") from error
     _print_json({"picture": str(out)}) if args.json else print(out)
     return 0
 
@@ -186,20 +190,14 @@ def list_all(argv: list[str]) -> int:
     tables = {
         "recipes": {name: recipe.about for name, recipe in RECIPES.items()},
         "models": {name: model.about for name, model in catalog.SHIPPED.items()},
-        "nets": {
-            name: f"{net.title} ({net.year}), {net.parameters:,} parameters; {net.source}" for name, net in catalog.NETS.items()
-        },
+        "nets": {name: f"{net.title}, {net.year}, {net.parameters:,} parameters" for name, net in catalog.NETS.items()},
         "data": {name: f"{data.about}; {data.train:,} + {data.test:,} images" for name, data in catalog.DATASETS.items()},
     }
     if args.json:
         _print_json(tables)
-    else:
-        width = max(len(name) for table in tables.values() for name in table)
-        print(
-            "\n\n".join(
-                "\n".join([title, *(f"  {n:{width}}  {about}" for n, about in table.items())]) for title, table in tables.items()
-            )
-        )
+        return 0
+    for title, table in tables.items():
+        print(title, *(f"  {name:18}  {about}" for name, about in table.items()), sep="\n")
     return 0
 
 
@@ -255,16 +253,8 @@ def _run(argv: list[str]) -> int:
 
 
 def _parse(args: type[T], prog: str, argv: list[str], default: T | None = None) -> T:
-    # tyro has no name of its own for "no default", and None does for it
     return tyro.cli(args, prog=prog, args=argv, default=default, config=(FlagCreatePairsOff,))  # pyright: ignore[reportReturnType]
 
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _write_picture(picture: Any, out: Path) -> None:
-    try:
-        picture.save(out)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot write the picture {out}: {error}") from error

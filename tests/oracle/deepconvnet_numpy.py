@@ -26,9 +26,7 @@ def he_init(seed: int, *, channels: int = 1, classes: int = 10, dtype: type = np
     weights = [mixed.normal(size=shape) * np.sqrt(2 / (9 * shape[1])) for shape in shapes]
     weights += [mixed.normal(size=(into, out)) * np.sqrt(2 / into) for into, out in ((1024, 50), (50, classes))]
     biases = [np.zeros(size) for size in (*CHANNELS, 50, classes)]
-    named = {f"W{i}": weight for i, weight in enumerate(weights, 1)} | {
-        f"b{i}": bias for i, bias in enumerate(biases, 1)
-    }
+    named = {f"W{i}": weight for i, weight in enumerate(weights, 1)} | {f"b{i}": bias for i, bias in enumerate(biases, 1)}
     return {name: value.astype(dtype) for name, value in named.items()}
 
 
@@ -230,9 +228,7 @@ class Adam:
             self.params[name] -= self.lr * mean / (np.sqrt(square) + 1e-8)
 
 
-def training_step(
-    params: Params, adam: Adam, images: np.ndarray, labels: np.ndarray, seed: int, last_dropout: float
-) -> float:
+def training_step(params: Params, adam: Adam, images: np.ndarray, labels: np.ndarray, seed: int, last_dropout: float) -> float:
     """One step of Adam with inverted dropout; returns the mean loss."""
     mixed = np.random.default_rng(seed)
     classes = len(params["b8"])

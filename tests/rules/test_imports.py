@@ -18,6 +18,8 @@ LAYER = {name: number for number, names in LAYERS.items() for name in names}
 SIDEWAYS = {
     ("tasks", "inspect"),
     ("model", "runs"),
+    ("cli", "screen"),
+    ("__main__", "cli"),
 }  # tasks draw their report; a model file is written as a run's files are
 STANDARD_ONLY = LAYERS[0]
 

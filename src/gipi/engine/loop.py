@@ -15,6 +15,8 @@ from gipi.errors import RunError
 from gipi.ops.metrics import Metrics, merge, values
 from gipi.runs import Run
 
+ADVICE = "the last saved state is kept; try a lower --optim.lr, or --optim.clip 1"
+
 
 def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
     """Train from the run's last saved state (or the beginning) to `steps`, evaluating and saving each `every` steps.
@@ -30,9 +32,7 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
     def log(split: str, numbers: dict[str, float]) -> None:
         row = {"split": split, "step": step, "steps": steps, "time_s": round(meter.elapsed_s(), 3), **numbers}
         if bad := {name: value for name, value in numbers.items() if not math.isfinite(value)}:
-            raise RunError(
-                f"step {step}: {bad} is not finite; the last good state is kept. Try a lower --optim.lr, or --optim.clip 1"
-            )
+            raise RunError(f"step {step}: {bad} is not finite; {ADVICE}")
         run.append(row)
 
     with stop_signal() as stop:
@@ -63,16 +63,10 @@ def _restore(task: Task, place: Place, run: Run) -> int:
 
 
 def _save(task: Task, place: Place, run: Run, step: int) -> None:
-    state = {
-        "step": step,
-        "parts": {name: part.state_dict() for name, part in task.parts().items()},
-        "random": place.random_state(),
-    }
-    if not _finite(state["parts"]):
-        raise RunError(
-            f"step {step}: a weight is not finite; the last good state is kept. Try a lower --optim.lr, or --optim.clip 1"
-        )
-    run.save_state(state)
+    parts = {name: part.state_dict() for name, part in task.parts().items()}
+    if not _finite(parts):
+        raise RunError(f"step {step}: a weight is not finite; {ADVICE}")
+    run.save_state({"step": step, "parts": parts, "random": place.random_state()})
     task.save_model(run.model_path)
 
 

@@ -58,7 +58,7 @@ def _find(image, near):
 def _ink(small, near):
     colour = _axis(small)
     signal = np.asarray(small, np.float32) @ colour
-    signal = signal - (_opening(signal, WORK * 35 // 100, near))
+    signal = signal - _opening(signal, int(WORK * float(os.environ.get("W2" if near else "W1", "0.5"))), False)
     return signal - np.median(signal)
 
 
