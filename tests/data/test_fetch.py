@@ -269,7 +269,7 @@ def test_the_message_of_a_failure(cache: Path, mirror: Mirror) -> None:
     with pytest.raises(DataError) as failure:
         local_files("abc", [one, two])
     message = str(failure.value)
-    for part in ("'abc'", "letters.gz, numbers.gz", str(cache), *one.urls, "404", "HTML page", "--data.name digits"):
+    for part in ("'abc'", "letters.gz, numbers.gz", str(cache), *one.urls, "404", "HTML page", "--data digits"):
         assert part in message
     assert mirror.requests == ["missing", "page"], "the first file that cannot be had ends it"
 

@@ -93,6 +93,8 @@ def test_killed_again_while_resuming_is_straight(killed: Path):
 def laboratory(folder: Path) -> None:
     """Trains straight, then once for each moment: killed there, and resumed."""
     torch.set_num_threads(1)
+    import torch._dynamo  # noqa: F401 (the first optimiser imports it; once here, not in every child)
+
     from gipi.inspect import training
     from gipi.runs import write_atomic
 
@@ -144,7 +146,7 @@ def laboratory(folder: Path) -> None:
         run = folder / f"at-{number}"
         expect(forked(lambda run=run: api.train(config, out=run), Moments(run, number, other)), (-9,), f"kill at {number}")
         expect(forked(lambda run=run: go_on(run), Moments(run, None, other)), (0,), f"resume after {number}")
-    for number in range(0, count, 6):
+    for number in range(0, count, 9):
         run = folder / f"twice-{number}"
         expect(forked(lambda run=run: api.train(config, out=run), Moments(run, number, other)), (-9,), f"kill at {number}")
         for again in (2, 9, 20):
@@ -167,7 +169,7 @@ class Moments:
         self.met.append(f"{name} {Path(os.fspath(path)).name}")
 
     def watch(self) -> None:
-        real_open, real_os_open, real_fsync, real_replace = builtins.open, os.open, os.fsync, os.replace
+        real_open, real_os_open, real_replace = builtins.open, os.open, os.replace
 
         def opened(path: Any, *args: Any, **kwargs: Any) -> Any:
             if isinstance(path, int) or self.folder not in os.fspath(path):
@@ -179,9 +181,8 @@ class Moments:
             self.meet("open", path)
             return real_os_open(path, *args, **kwargs)
 
-        def fsync(number: int) -> None:
+        def fsync(_: int) -> None:  # a kill does not lose what the system holds, so the disk need not be waited for
             self.meet("fsync")
-            real_fsync(number)
 
         def replaced(source: Any, target: Any) -> None:
             self.meet("replace", target)

@@ -79,7 +79,7 @@ def local_files(dataset: str, files: Sequence[RemoteFile]) -> list[Path]:
         raise DataError(
             f"data set {dataset!r} needs {', '.join(missing)}: not found in {', '.join(map(str, folders))}, "
             f"and the download failed:\n{failure}\n"
-            f"Put the files, packed or unpacked, into {folders[-1]}, or work without them: --data.name digits"
+            f"Put the files, packed or unpacked, into {folders[-1]}, or work without them: --data digits"
         ) from failure
 
 

@@ -78,7 +78,7 @@ BOOK_FACTORS = {"W8": 0.25, "b8": 0.5}
 def from_book(params: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The book's weights, dict W1..W8 and b1..b8, as this net's state dict (10 classes, 1 channel).
 
-    Loaded into our net they give the logits of the book's program. Raises WeightsError naming what is missing, unexpected or mis-shaped.
+    Loaded into our net they give the logits of the book's program. Raises WeightsError naming missing, unexpected, mis-shaped.
     """
     shapes = {key: tuple(value.shape) for key, value in deepconvnet().state_dict().items()}
     weights: dict[str, Tensor] = {}

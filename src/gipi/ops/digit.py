@@ -68,7 +68,8 @@ def _axis(small):
     for pad in (5, 12):
         padded = np.pad(np.asarray(coarse), ((pad, pad), (pad, pad), (0, 0)), mode="edge")
         plain = np.asarray(Image.fromarray(padded).filter(ImageFilter.MedianFilter(2 * pad + 1)))[pad:-pad, pad:-pad]
-        rest = (np.asarray(coarse, np.float32) - plain).reshape(-1, 3)
+        yy, xx = np.ogrid[-1:1:plain.shape[0]*1j, -1:1:plain.shape[1]*1j]
+        rest = ((np.asarray(coarse, np.float32) - plain)*((1-yy**2)*(1-xx**2))[...,None]).reshape(-1, 3)
         axis = np.linalg.eigh(rest.T @ rest)[1][:, -1]
         along = rest @ axis
         skew = (along**3).mean() / ((along**2).mean() + 1) ** 1.5
@@ -138,7 +139,7 @@ def _digit(ink):
     m = 0.25 * max(np.ptp(rows), np.ptp(columns)) + 1
     near = np.zeros_like(mask)
     near[max(0, int(rows[0] - m)) : int(rows[-1] + m + 2), max(0, int(columns[0] - m)) : int(columns[-1] + m + 2)] = True
-    inside = np.bincount(inverse.ravel(), near.ravel()) > 0.5 * np.bincount(inverse.ravel())
+    inside = (np.bincount(inverse.ravel(), near.ravel()) > 0) & ~np.isin(idx, edge)
     keep = inside & (mass > 0.05 * mass[best])
     keep[best] = True
     return keep[inverse].reshape(h, w) & mask

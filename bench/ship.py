@@ -1,0 +1,30 @@
+"""Make a run's model one that comes with the package: python bench/ship.py RUN NAME.
+
+The weights are stored in half precision where that loses nothing: refused if a single answer on the test set changes.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+import gipi
+from gipi.model import WEIGHTS, find_model, load_model, save_model
+
+
+def main() -> None:
+    run, name = sys.argv[1:]
+    weights, card = load_model(find_model(run))
+    data = gipi.RECIPES[card.recipe].config.data.name
+    out = WEIGHTS / f"{name}.safetensors"
+    save_model(out, {key: value.half() for key, value in weights.items()}, card)
+    before, after = (gipi.evaluate(model, data) for model in (run, out))
+    if not torch.equal(before.answers, after.answers):
+        out.unlink()
+        sys.exit(f"half precision changes {int((before.answers != after.answers).sum())} answers: not shipped")
+    print(f"{out}: {out.stat().st_size:,} bytes, accuracy on {data} {after.metrics['accuracy'].value:.2%}")
+
+
+if __name__ == "__main__":
+    main()
