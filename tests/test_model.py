@@ -249,7 +249,7 @@ def test_a_file_goes_before_a_shipped_name(saved: Path, monkeypatch: pytest.Monk
 def test_what_is_not_found_names_the_nearest(tmp_path: Path):
     with pytest.raises(WeightsError, match="did you mean 'deepconvnet-mnist'"):
         find_model("deepconvnet-mnits")
-    with pytest.raises(WeightsError, match="neither a file nor a run folder"):
+    with pytest.raises(WeightsError, match="no file, no run folder"):
         find_model(tmp_path / "nowhere")
     with pytest.raises(WeightsError, match=r"holds no model\.safetensors yet"):
         find_model(tmp_path)

@@ -6,6 +6,7 @@ read back. An unknown key, a wrong type or a contradiction is a ConfigError that
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -16,11 +17,18 @@ from gipi.errors import ConfigError, nearest
 
 T = TypeVar("T")
 Precision = Literal["auto", "fp32", "bf16"]
+Rule = Literal["adam", "adamw"]
+Schedule = Literal["constant", "one-cycle"]
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
+    if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name} is {value}, allowed are {low} to {high}")
+
+
+def _among(name: str, value: str, allowed: Any) -> None:
+    if value not in (names := typing.get_args(allowed)):
+        raise ConfigError(f"{name} is {value!r}{nearest(str(value), names)}")
 
 
 @dataclass(frozen=True)
@@ -71,13 +79,13 @@ class DataConfig:
 class OptimConfig:
     """How weights are changed."""
 
-    name: Literal["adam", "adamw"] = "adam"
+    name: Rule = "adam"
     """update rule"""
     lr: float = 1e-3
     """learning rate; the highest of a schedule"""
     weight_decay: float = 0.0
     """weight decay of adamw, decoupled from the gradient"""
-    schedule: Literal["constant", "one-cycle"] = "constant"
+    schedule: Schedule = "constant"
     """learning rate over the steps"""
     clip: float = 0.0
     """largest norm of the gradient; 0 leaves it as it is"""
@@ -87,7 +95,9 @@ class OptimConfig:
     def __post_init__(self) -> None:
         _within("optim.lr", self.lr, 0, 100)
         _within("optim.weight_decay", self.weight_decay, 0, 100)
-        _within("optim.clip", self.clip, 0, float("inf"))
+        _among("optim.name", self.name, Rule)
+        _among("optim.schedule", self.schedule, Schedule)
+        _within("optim.clip", self.clip, 0, 1e9)
         _within("optim.accumulate", self.accumulate, 1, 1_000_000)
         if self.weight_decay and self.name != "adamw":
             raise ConfigError(f"optim.weight_decay {self.weight_decay} needs optim.name adamw, got {self.name!r}")
@@ -107,6 +117,7 @@ class RunConfig:
     """number format of the heavy layers; auto takes bf16 where the machine computes it faster"""
 
     def __post_init__(self) -> None:
+        _among("precision", self.precision, Precision)
         _within("epochs", self.epochs, 1, 1_000_000)
         _within("seed", self.seed, 0, 2**31 - 1)
 
@@ -130,10 +141,11 @@ class Config:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Config:
         """The configuration that `to_json` wrote. Raises ConfigError for an unknown key or a value of the wrong type."""
-        return _read(cls, value, "config")
+        return read(cls, value, "config")
 
 
-def _read(cls: type[T], value: Any, where: str) -> T:
+def read(cls: type[T], value: Any, where: str) -> T:
+    """A dataclass from plain JSON values. Raises ConfigError, speaking of `where`, for an unknown key or a wrong type."""
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where} must be an object, got {value!r}")
     hints = typing.get_type_hints(cls)
@@ -145,7 +157,9 @@ def _read(cls: type[T], value: Any, where: str) -> T:
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
-        return _read(typing.cast(type, hint), value, where)
+        return read(typing.cast(type, hint), value, where)
+    if typing.get_origin(hint) is tuple:
+        return _items(typing.get_args(hint), value, where)
     if typing.get_origin(hint) is dict:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} must be an object, got {value!r}")
@@ -156,7 +170,19 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in kinds and type(value) is int:
+        if value.bit_length() > 1000:  # more than a float can hold
+            raise ConfigError(f"{where} is too large a number")
         return value if int in kinds else float(value)
     if type(value) not in kinds:
         raise ConfigError(f"{where} must be {' or '.join(k.__name__ for k in kinds)}, got {value!r}")
     return value
+
+
+def _items(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where} must be a list, got {value!r}")
+    if hints[-1] is Ellipsis:
+        hints = hints[:1] * len(value)
+    if len(hints) != len(value):
+        raise ConfigError(f"{where} must have {len(hints)} items, got {len(value)}")
+    return tuple(_value(hint, item, where) for hint, item in zip(hints, value, strict=True))

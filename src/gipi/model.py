@@ -6,9 +6,12 @@ The card is JSON in the file's own header, so that predicting, evaluating and ex
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,7 +19,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gipi import catalog
-from gipi.errors import WeightsError, nearest
+from gipi.config import read
+from gipi.errors import ConfigError, WeightsError, nearest
 from gipi.runs import write_atomic
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -36,7 +40,7 @@ class Card:
     args: dict[str, int | float]
     classes: tuple[str, ...]
     image: tuple[int, int, int]
-    framing: str
+    framing: Literal["digit", "resize"]
     scale: float = 1 / 255
     mean: float = 0.0
     std: float = 1.0
@@ -46,11 +50,21 @@ class Card:
     metrics: dict[str, float] = field(default_factory=dict)
     gipi: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.classes or min(self.image) < 1:
+            raise ConfigError(f"card has {len(self.classes)} classes and images of {self.image}")
+        if not all(map(math.isfinite, (self.scale, self.mean, self.std))) or self.std == 0:
+            raise ConfigError(f"card has scale {self.scale}, mean {self.mean}, std {self.std}")
+
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
     """Write weights and card; the file is complete or not there."""
     plain = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
-    write_atomic(path, save(plain, metadata={"gipi": json.dumps(asdict(card), ensure_ascii=False)}))
+    data = save(plain, metadata={"gipi": json.dumps(asdict(card), ensure_ascii=False)})
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise WeightsError(f"cannot write the model file {path}: {error.strerror}") from error
 
 
 def load_model(path: Path) -> tuple[dict[str, Tensor], Card]:
@@ -64,9 +78,8 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], Card]:
     if text is None:
         raise WeightsError(f"{path} has no card: it was not written by gipi")
     try:
-        value = json.loads(text)
-        card = Card(**{**value, **{key: tuple(value[key]) for key in ("classes", "image", "parents")}})
-    except (ValueError, KeyError, TypeError) as error:
+        card = read(Card, json.loads(text), "card")
+    except (ValueError, TypeError, RecursionError, ConfigError) as error:
         raise WeightsError(f"{path} has a card that this version of gipi cannot read: {error}") from error
     return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, card
 
@@ -74,12 +87,13 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], Card]:
 def find_model(model: str | Path) -> Path:
     """The file of a model given as a file, a run folder or the short name of a shipped one. Raises WeightsError."""
     path = Path(model)
-    if path.is_file():
-        return path
-    if (path / "model.safetensors").is_file():
-        return path / "model.safetensors"
-    if path.is_dir():
-        raise WeightsError(f"{path} holds no model.safetensors yet: train first, or name a model file")
+    with suppress(OSError, ValueError):  # of a name that no file can have
+        if path.is_file():
+            return path
+        if (path / "model.safetensors").is_file():
+            return path / "model.safetensors"
+        if path.is_dir():
+            raise WeightsError(f"{path} holds no model.safetensors yet: train first, or name a model file")
     if str(model) in catalog.SHIPPED:
         return WEIGHTS / f"{model}.safetensors"
     raise WeightsError(

@@ -32,11 +32,15 @@ Row = dict[str, Any]
 def write_atomic(path: Path, data: bytes) -> None:
     """`path` holds its old content until `data` is safely on disk, and then `data`, whatever happens in between."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(beside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
     if os.name == "posix":  # the rename itself is only safe once the folder is on disk
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -119,25 +123,31 @@ class Run:
         return self._read_json("env.json")
 
     def write_json(self, name: str, value: Any) -> None:
-        write_atomic(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        self._write(name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
     def append(self, row: Row) -> None:
         """Add one row to metrics.jsonl and show it."""
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {self.path / 'metrics.jsonl'}: {error.strerror}") from error
         if self._echo:
             self._echo(row)
 
     def rows(self) -> list[Row]:
         """All rows so far; a last line cut short by a kill is left out."""
         path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        try:
+            return [json.loads(line) for line in lines if line.endswith(b"\n")]
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from error
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
-        write_atomic(self.path / "state-0.pt", buffer.getvalue())
+        self._write("state-0.pt", buffer.getvalue())
 
     def load_state(self) -> dict[str, Any] | None:
         """The last saved state, or None if there is none yet; metrics.jsonl is cut back to its step.
@@ -151,9 +161,11 @@ class Run:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:
                 raise RunError(f"{path} cannot be read ({error}): start again with a new folder") from error
+            if not isinstance(state, dict) or type(state.get("step")) is not int:
+                raise RunError(f"{path} is not the state of a training: start again with a new folder")
         step = state["step"] if state else 0
         kept = [row for row in self.rows() if row["step"] <= step]
-        write_atomic(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept).encode())
         return state
 
     def end(self, status: str, why: str) -> None:
@@ -169,6 +181,12 @@ class Run:
     def why(self) -> str:
         """Why it ended: the signal's name if it was stopped, the error if it failed."""
         return self._read_json("end.json")["why"]
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            write_atomic(self.path / name, data)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path / name}: {error.strerror}") from error
 
     def _read_json(self, name: str) -> Any:
         try:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gipi.config import OptimConfig
+from gipi.engine import measure
 from gipi.engine.loop import fit
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
@@ -354,10 +355,22 @@ def test_a_stop_between_two_log_steps_leaves_the_rows_as_they_would_have_been(at
     assert timeless(run) == timeless(want_run)
 
 
-def test_the_time_goes_on(tmp_path: Path):
+def test_the_time_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self) -> float:
+            return self.now
+
+    def stop_late(done: int) -> None:
+        if done == 5:
+            Clock.now = 1000.0
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(measure, "time", Clock())
     run = new_run(tmp_path / "run")
-    start(DropoutClassifier, run, stop_after(5))
-    run.append({**run.rows()[-1], "time_s": 1000.0})
+    start(DropoutClassifier, run, stop_late)
+    Clock.now = 0.0
     start(DropoutClassifier, run)
     times = [row["time_s"] for row in run.rows()]
     assert times == sorted(times)

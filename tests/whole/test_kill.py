@@ -7,6 +7,7 @@ for every moment at which a training touches its run folder; the child kills its
 from __future__ import annotations
 
 import builtins
+import importlib
 import json
 import os
 import re
@@ -93,8 +94,7 @@ def test_killed_again_while_resuming_is_straight(killed: Path):
 def laboratory(folder: Path) -> None:
     """Trains straight, then once for each moment: killed there, and resumed."""
     torch.set_num_threads(1)
-    import torch._dynamo  # noqa: F401 (the first optimiser imports it; once here, not in every child)
-
+    importlib.import_module("torch._dynamo")  # which the first optimiser would import: once here, not in every child
     from gipi.inspect import training
     from gipi.runs import write_atomic
 

@@ -12,7 +12,7 @@ from gipi.engine.place import Place
 from gipi.engine.signals import stop_signal
 from gipi.engine.task import Task
 from gipi.errors import RunError
-from gipi.ops.metrics import Metrics, merge, values
+from gipi.ops.metrics import Mean, Metrics, merge, values
 from gipi.runs import Run
 
 ADVICE = "the last saved state is kept; try a lower --optim.lr, or --optim.clip 1"
@@ -24,10 +24,10 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
     Ctrl-C and SIGTERM save at the next step boundary. Returns the name of that signal, or "" after the last step.
     Raises RunError if a loss or a weight stops being finite; the last saved state is kept.
     """
-    step = _restore(task, place, run)
+    step, window = _restore(task, place, run)
+    seen = 0
     meter = Meter(step, steps, max((row["time_s"] for row in run.rows()), default=0.0))
     source = task.source()
-    window: Metrics = {}
 
     def log(split: str, numbers: dict[str, float]) -> None:
         row = {"split": split, "step": step, "steps": steps, "time_s": round(meter.elapsed_s(), 3), **numbers}
@@ -36,37 +36,45 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
         run.append(row)
 
     with stop_signal() as stop:
-        while step < steps and not stop:
-            window = merge(window, task.step(next(source)))
+        stopping = bool(stop)
+        while step < steps and not stopping:
+            metrics = task.step(next(source))
+            window = merge(window, metrics)
+            seen += metrics["loss"].count
             step += 1
+            stopping = bool(stop)  # read once: a signal that comes later in this turn stops the next
             milestone = step % every == 0 or step == steps
-            if milestone or stop or step % max(1, every // 10) == 0:
+            if milestone or step % max(1, every // 10) == 0:
                 numbers = values(window)  # the only place that waits for the device
-                log("train", numbers | meter.lap(step, window["loss"].count))
-                window = {}
-            if milestone and (metrics := task.evaluate()):
-                log("validation", values(metrics))
-            if milestone or stop:
-                _save(task, place, run, step)
+                log("train", numbers | meter.lap(step, seen))
+                window, seen = {}, 0
+            if milestone and (held_out := task.evaluate()):
+                log("validation", values(held_out))
+            if milestone or stopping:
+                _save(task, place, run, step, window)
                 meter.pause()
     return "".join(stop)
 
 
-def _restore(task: Task, place: Place, run: Run) -> int:
+def _restore(task: Task, place: Place, run: Run) -> tuple[int, Metrics]:
     state = run.load_state()
     if state is None:
-        return 0
-    for name, part in task.parts().items():
-        part.load_state_dict(state["parts"][name])
-    place.set_random_state(state["random"])
-    return state["step"]
+        return 0, {}
+    try:
+        for name, part in task.parts().items():
+            part.load_state_dict(state["parts"][name])
+        place.set_random_state(state["random"])
+        return state["step"], {name: Mean(*mean) for name, mean in state["window"].items()}
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(f"the state saved in {run.path} does not belong to this training: {error}") from error
 
 
-def _save(task: Task, place: Place, run: Run, step: int) -> None:
+def _save(task: Task, place: Place, run: Run, step: int, window: Metrics) -> None:
     parts = {name: part.state_dict() for name, part in task.parts().items()}
     if not _finite(parts):
         raise RunError(f"step {step}: a weight is not finite; {ADVICE}")
-    run.save_state({"step": step, "parts": parts, "random": place.random_state()})
+    unlogged = {name: (mean.total, mean.count) for name, mean in window.items()}
+    run.save_state({"step": step, "parts": parts, "random": place.random_state(), "window": unlogged})
     task.save_model(run.model_path)
 
 

@@ -21,7 +21,7 @@ class Meter:
     def lap(self, step: int, count: int) -> dict[str, float]:
         """Since the last lap or pause: samples a second, `count` of them seen, and the time left at the mean rate so far."""
         now = time.perf_counter()
-        lap_s = now - self._mark[1]
+        lap_s = max(now - self._mark[1], 1e-9)
         self._busy_s += lap_s
         self._mark = step, now
         left_s = self._busy_s / max(1, step - self._first_step) * (self._steps - step)

@@ -41,15 +41,17 @@ class Optim:
         Counts weigh the parts, so ragged parts (captions of different length) give the gradient of the whole batch's mean.
         """
         self._rule.zero_grad(set_to_none=True)
-        metrics: Metrics = {}
+        metrics: Metrics = {"loss": Mean(0.0, 0)}
         total = 0
         for part in _parts(batch, self._config.accumulate):
             with self._place.autocast():
                 loss, count, part_metrics = loss_fn(part)
+            if count == 0:  # the mean of nothing is not a number
+                continue
             (loss if self._config.accumulate == 1 else loss * count).backward()
             total += count
             metrics = merge(metrics, {"loss": Mean(loss.detach() * count, count), **part_metrics})
-        if self._config.accumulate > 1:
+        if self._config.accumulate > 1 and total:
             for weight in self._weights:
                 if weight.grad is not None:
                     weight.grad /= total

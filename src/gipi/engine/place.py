@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -61,14 +62,12 @@ def decide_place(*, device: str = "auto", precision: str = "auto", seed: int = 0
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"no device {device!r}{nearest(device, ('auto', 'cpu', 'cuda'))}") from error
-    if chosen.type not in ("cpu", "cuda"):
-        raise ConfigError(f"no device {device!r}{nearest(device, ('auto', 'cpu', 'cuda'))}")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if not match:
+        raise ConfigError(f"no device {device!r}{nearest(device, ('auto', 'cpu', 'cuda', 'cuda:N'))}")
+    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
         raise DeviceError(f"no device {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    chosen = torch.device(device)
     if precision == "auto":
         precision = "bf16" if _fast_bf16(chosen) else "fp32"
     if precision not in DTYPES:

@@ -22,4 +22,7 @@ def build_net(name: str, args: Mapping[str, int | float]) -> nn.Module:
     for key in args:
         if key not in allowed:
             raise ConfigError(f"net {name!r} takes no argument {key!r}{nearest(key, allowed)}")
-    return factory(**args)
+    try:
+        return factory(**args)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ConfigError(f"net {name!r} cannot be built with {dict(args)}: {error}") from error

@@ -6,187 +6,181 @@ black, scaled with anti-aliasing to fit 20x20, then moved by whole pixels until 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from PIL import Image, ImageFilter
 from torch import Tensor
 
 from gipi.errors import DataError
 
 FIELD, BOX = 28, 20
-WORK = 320
-COARSE = 41
-STROKE = 0.10
-import os
+WORK = 320  # pixels of the longest side at which a digit is looked for
+COARSE = 41  # the same where only the colours of ink and paper are looked for
+WIDEST = 0.6  # what is wider than this part of the picture, both ways, is background
+FAINTEST = 12  # grey levels of 255 by which ink must stand out
 
-LOCAL = int(os.environ.get("LOCAL", "1"))
-TH = float(os.environ.get("TH", "0"))
-Q = float(os.environ.get("Q", ".9"))
-RES = getattr(Image.Resampling, os.environ.get("RES", "BILINEAR"))
+Plane = Float32[np.ndarray, "h w"]
+Mask = Bool[np.ndarray, "h w"]
 
 
 def frame_digit(image: Image.Image) -> UInt8[Tensor, "1 28 28"]:
-    ink, digit, box = _find(image, False)
-    ink, digit, _ = _find(image.crop(box), True)
-    return torch.from_numpy(_frame(ink, digit))[None]
+    """The one handwritten digit of a scan, a photograph or a drawing, in ink of any colour on plain paper of another.
 
-
-def _centre(ink):
-    mass = ink.sum()
-    return np.array([ink.sum(1) @ np.arange(ink.shape[0]), ink.sum(0) @ np.arange(ink.shape[1])]) / mass
-
-
-def _find(image, near):
-    zoom = WORK / max(image.size)
-    size = [max(1, round(side * zoom)) for side in image.size]
-    small = image.convert("RGB").resize(size, Image.Resampling.BILINEAR, reducing_gap=2)
-    ink = _ink(small, near)
-    digit = _digit(ink)
-    rows, columns = np.flatnonzero(digit.any(1)), np.flatnonzero(digit.any(0))
-    margin = 0.35 * max(np.ptp(rows), np.ptp(columns)) + 2
-    box = (
-        max(0, int((columns[0] - margin) / zoom)),
-        max(0, int((rows[0] - margin) / zoom)),
-        min(image.width, int((columns[-1] + 1 + margin) / zoom)),
-        min(image.height, int((rows[-1] + 1 + margin) / zoom)),
+    Uneven light, noise, specks and the edges of the page are left out. A picture framed like MNIST comes back as it is.
+    Raises DataError where nothing stands out from the background.
+    """
+    if image.size == (FIELD, FIELD):
+        grey = np.array(image.convert("L"))
+        if _is_framed(grey):
+            return torch.from_numpy(grey)[None]
+    _, digit = _find(image)
+    zoom = max(image.size) / WORK
+    top, bottom, left, right = _bounds(digit)
+    margin = 0.35 * max(bottom - top, right - left) + 2
+    low = int(max(0, (left - margin) * zoom)), int(max(0, (top - margin) * zoom))
+    high = (
+        min(image.width, math.ceil((right + margin) * zoom)),
+        min(image.height, math.ceil((bottom + margin) * zoom)),
     )
-    return ink, digit, box
+    return torch.from_numpy(_framed(*_find(image.crop(low + high))))[None]  # found again, in the close-up
 
 
-def _ink(small, near):
-    colour = _axis(small)
-    signal = np.asarray(small, np.float32) @ colour
-    signal = signal - _opening(signal, int(WORK * float(os.environ.get("W2" if near else "W1", "0.5"))), False)
-    return signal - np.median(signal)
+def _is_framed(grey: UInt8[np.ndarray, "28 28"]) -> bool:
+    if not grey.any() or np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])) > 0:
+        return False
+    top, bottom, left, right = _bounds(grey > 0)
+    return max(bottom - top, right - left) == BOX and bool(np.abs(_centre(grey) - FIELD / 2).max() <= 0.5)
 
 
-def _axis(small):
-    coarse = small.resize([max(1, side * COARSE // WORK) for side in small.size], Image.Resampling.BOX)
-    best = 0, None
-    for pad in (5, 12):
-        padded = np.pad(np.asarray(coarse), ((pad, pad), (pad, pad), (0, 0)), mode="edge")
-        plain = np.asarray(Image.fromarray(padded).filter(ImageFilter.MedianFilter(2 * pad + 1)))[pad:-pad, pad:-pad]
-        yy, xx = np.ogrid[-1:1:plain.shape[0]*1j, -1:1:plain.shape[1]*1j]
-        rest = ((np.asarray(coarse, np.float32) - plain)*((1-yy**2)*(1-xx**2))[...,None]).reshape(-1, 3)
-        axis = np.linalg.eigh(rest.T @ rest)[1][:, -1]
-        along = rest @ axis
-        skew = (along**3).mean() / ((along**2).mean() + 1) ** 1.5
-        best = max(best, (abs(skew), axis * np.sign(skew)), key=lambda b: b[0])
-    if best[1] is None:
-        raise DataError("no digit found")
-    return best[1].astype(np.float32)
+def _find(image: Image.Image) -> tuple[Plane, Mask]:
+    """(how much each pixel stands out as ink, which pixels are the digit), the longest side scaled to `WORK`."""
+    zoom = WORK / max(image.size)
+    small = image.convert("RGB").resize(
+        (max(1, round(image.width * zoom)), max(1, round(image.height * zoom))),
+        Image.Resampling.BILINEAR,
+        reducing_gap=2,
+    )
+    ink = np.asarray(small, np.float32) @ _ink_colour(small)
+    ink -= _opening(ink, round(WIDEST * WORK))
+    ink -= np.median(ink)
+    return ink, _digit(ink)
 
 
-def _slide(pick, a, width, axis):
-    """pick (minimum/maximum) over windows of width beginning at each place; shrinks"""
-    span = 1
-    while span < width:
-        step = min(span, width - span)
-        n = a.shape[axis] - step
-        a = pick(
-            np.take(a, range(n), axis) if 0 else (a[:n] if axis == 0 else a[:, :n]),
-            a[step:] if axis == 0 else a[:, step:],
+def _ink_colour(small: Image.Image) -> Float32[np.ndarray, 3]:
+    """The direction in RGB from paper to ink: that of the most lopsided departures from a local median.
+
+    A narrow median shows thin strokes on uneven light, a wide one shows thick strokes. What touches the border counts less.
+    """
+    size = max(1, small.width * COARSE // WORK), max(1, small.height * COARSE // WORK)
+    coarse = np.asarray(small.resize(size, Image.Resampling.BOX))
+    y, x = np.ogrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j]
+    weight = ((1 - 0.99 * y * y) * (1 - 0.99 * x * x))[..., None]
+    most, colour = 0.0, np.zeros(3)
+    for reach in (COARSE // 8, COARSE // 3):
+        padded = Image.fromarray(np.pad(coarse, ((reach, reach), (reach, reach), (0, 0)), mode="edge"))
+        paper = np.asarray(padded.filter(ImageFilter.MedianFilter(2 * reach + 1)))[reach:-reach, reach:-reach]
+        departure = ((coarse.astype(np.float64) - paper) * weight).reshape(-1, 3)
+        axis = np.linalg.eigh(departure.T @ departure)[1][:, -1]
+        along = departure @ axis
+        skewness = (along**3).mean() / ((along**2).mean() + 1) ** 1.5
+        if abs(skewness) > most:
+            most, colour = abs(skewness), axis * np.sign(skewness)
+    return colour.astype(np.float32)
+
+
+def _opening(plane: Plane, width: int) -> Plane:
+    """The greyscale opening by a square: what is left of `plane` without its bright parts narrower than `width`.
+
+    The picture goes on beyond its border as it ends there, so that a strip of desk beside the page counts as wide.
+    """
+    opened = np.pad(plane, width - 1, mode="edge")
+    for extreme in (np.minimum, np.maximum):
+        for _ in range(2):  # along the columns, then, turned over, along the rows
+            span = 1
+            while span < width:  # a window of `span` and one a `step` further make one of `span + step`
+                step = min(span, width - span)
+                opened = extreme(opened[:-step], opened[step:])
+                span += step
+            opened = opened.T
+    return opened
+
+
+def _digit(ink: Plane) -> Mask:
+    noise = 4 * 1.4826 * float(np.median(np.abs(ink)))
+    least = noise + FAINTEST
+    if ink.max() <= least:
+        raise DataError(
+            f"no digit found: nothing stands out from the background (by {ink.max():.0f} of 255 levels, needed are "
+            f"{least:.0f}); show one digit, dark on light or light on dark"
         )
-        span += step
-    return a
+    mask = ink > max(_otsu(ink.clip(noise)), noise)
+    # An empty place, number 0, is part 0 even where the mask covers everything.
+    part = np.unique(np.append(_components(mask), 0), return_inverse=True)[1][:-1].reshape(ink.shape)
+    count = int(part.max()) + 1
+    mass = np.bincount(part.ravel(), (ink * mask).ravel(), count)
+    border = np.bincount(np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]]), minlength=count) > 0
+    inner = np.where(border, 0, mass)
+    best = (inner if inner.max() > 0.15 * mass.max() else mass).argmax()
+    top, bottom, left, right = _bounds(part == best)
+    reach = int(0.25 * max(bottom - top, right - left)) + 1
+    around = part[max(0, top - reach) : bottom + reach, max(0, left - reach) : right + reach]
+    near = np.bincount(around.ravel(), minlength=count) > 0
+    kept = near & ~border & (mass > 0.05 * mass[best])  # the bar of a five may stand apart; a speck is no part
+    kept[best] = True
+    return kept[part] & mask
 
 
-def _opening(a, width, near):
-    h, w = a.shape
-    p = width
-    b = np.pad(a, p, mode="constant", constant_values=a.min()) if near else np.pad(a, p, mode="edge")
-    for axis in (0, 1):
-        b = _slide(np.minimum, b, width, axis)
-    for axis in (0, 1):
-        b = _slide(np.maximum, b, width, axis)
-    o = p - width + 1
-    return b[o : o + h, o : o + w]
-
-
-def _otsu(values):
+def _otsu(values: Plane) -> float:
+    """The threshold that leaves the least variance within the two classes (Otsu, IEEE Trans. SMC 1979)."""
     counts, edges = np.histogram(values, 256)
-    middle = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    s = np.cumsum(counts * middle)
-    with np.errstate(all="ignore"):
-        between = below * above * (s / below - (s[-1] - s) / above) ** 2
-    return edges[1 + np.nanargmax(between[:-1])]
+    below = np.cumsum(counts)[:-1]
+    above = values.size - below
+    total = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
+    between = below * above * (total[:-1] / below - (total[-1] - total[:-1]) / above) ** 2
+    return float(edges[1 + between.argmax()])
 
 
-def _digit(ink):
-    noise = 1.4826 * np.median(np.abs(ink)) + 1
-    floor = 4 * noise
-    if ink.max() <= floor + 12:
-        raise DataError("no digit found")
-    t = max(_otsu(ink.clip(floor)), floor, 12)
-    mask = ink > t
-    if not mask.any():
-        raise DataError("no digit found")
-    label = _components(mask)
-    h, w = ink.shape
-    idx, inverse = np.unique(label, return_inverse=True)
-    mass = np.bincount(inverse.ravel(), np.where(mask, ink, 0).ravel())
-    mass[idx == 0] = 0
-    edge = np.unique(np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]]))
-    inner = np.where(np.isin(idx, edge), 0, mass)
-    best = inner.argmax() if inner.max() > 0.15 * mass.max() else mass.argmax()
-    main = label == idx[best]
-    # parts
-    rows, columns = np.flatnonzero(main.any(1)), np.flatnonzero(main.any(0))
-    m = 0.25 * max(np.ptp(rows), np.ptp(columns)) + 1
-    near = np.zeros_like(mask)
-    near[max(0, int(rows[0] - m)) : int(rows[-1] + m + 2), max(0, int(columns[0] - m)) : int(columns[-1] + m + 2)] = True
-    inside = (np.bincount(inverse.ravel(), near.ravel()) > 0) & ~np.isin(idx, edge)
-    keep = inside & (mass > 0.05 * mass[best])
-    keep[best] = True
-    return keep[inverse].reshape(h, w) & mask
-
-
-def _components(mask):
-    label = torch.arange(1, mask.size + 1, dtype=torch.float32).view(1, 1, *mask.shape) * torch.from_numpy(mask)
+def _components(mask: Mask) -> Int64[np.ndarray, "h w"]:
+    """One number for all pixels that touch, sides and corners; 0 off the mask."""
     on = torch.from_numpy(mask)
-    while True:
-        grown = F.max_pool2d(label, 3, 1, 1) * on
-        flat = torch.cat([torch.zeros(1), grown.flatten()])
-        grown = flat[flat[grown.long()].long()].view_as(label)
-        if torch.equal(grown, label):
+    label = torch.arange(1, mask.size + 1).view(1, 1, *mask.shape).float() * on  # exact: fewer than 2**24 pixels
+    while True:  # all that share a number take the highest one that any of them touches
+        touched = F.max_pool2d(label, 3, stride=1, padding=1) * on
+        if torch.equal(touched, label):
             return label[0, 0].long().numpy()
-        label = grown
+        number, highest = label.long().flatten(), torch.zeros(mask.size + 1)
+        highest.scatter_reduce_(0, number, touched.flatten(), "amax")
+        label = highest[highest[number].long()].view_as(label)
 
 
-def _frame(ink, digit):
-    near = F.max_pool2d(torch.from_numpy(digit)[None].float(), 7, 1, 3)[0].numpy() > 0
-    ink = np.where(near, ink, 0).clip(0)
-    rows, columns = np.flatnonzero(digit.any(1)), np.flatnonzero(digit.any(0))
-    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    digit = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    if LOCAL:
-        k = max(digit.shape) // 4 | 1
-        peak = F.max_pool2d(torch.from_numpy(ink)[None].float(), k, 1, k // 2)
-        peak = F.avg_pool2d(peak, k, 1, k // 2, count_include_pad=False)[0].numpy() * 0.9
-    else:
-        peak = np.quantile(ink[digit], Q)
-    levels = (ink / peak.clip(1)).clip(0, 1)
-    if TH:
-        area = digit.sum()
-        d = np.pad(digit, 1)
-        per = (d[1:] != d[:-1]).sum() + (d[:, 1:] != d[:, :-1]).sum()
-        stroke = 2 * area / per / max(digit.shape) * 1.27
-        grow = int((TH - stroke) * max(digit.shape))
-        if grow > 1:
-            k = grow | 1
-            levels = F.max_pool2d(F.pad(torch.from_numpy(levels)[None].float(), [k // 2] * 4), k, 1, k // 2)[0].numpy()
-    glyph = Image.fromarray((levels * 255).round().astype(np.uint8))
-    scale = BOX / max(levels.shape)
-    size = tuple(max(1, round(s * scale)) for s in glyph.size)
-    glyph = np.asarray(glyph.resize(size, RES), np.float32)
-    glyph = (glyph * 255 / max(glyph.max(), 1)).clip(0, 255)
-    y, x = _centre(glyph)
-    top = min(max(0, round(FIELD / 2 - y)), FIELD - glyph.shape[0])
-    left = min(max(0, round(FIELD / 2 - x)), FIELD - glyph.shape[1])
+def _framed(ink: Plane, digit: Mask) -> UInt8[np.ndarray, "28 28"]:
+    top, bottom, left, right = _bounds(digit)
+    fringe = F.max_pool2d(torch.from_numpy(digit)[None].float(), 7, stride=1, padding=3)[0].numpy()
+    drawn = Image.fromarray((ink * fringe).clip(0)[top:bottom, left:right])
+    zoom = BOX / max(drawn.size)
+    size = max(1, round(drawn.width * zoom)), max(1, round(drawn.height * zoom))
+    glyph = torch.from_numpy(np.array(drawn.resize(size, Image.Resampling.BILINEAR)))[None]
+    # A stroke that lies in shadow, or is thinner than a pixel, is as white as any other: its own neighbourhood is the measure.
+    peak = F.max_pool2d(glyph, 7, stride=1, padding=3).clamp(min=0.3 * float(glyph.max()))
+    levels = (255 * glyph / peak)[0].round().numpy().astype(np.uint8)
+    y, x = (round(FIELD / 2 - place) for place in _centre(levels))
+    y, x = min(max(0, y), FIELD - size[1]), min(max(0, x), FIELD - size[0])
     field = np.zeros((FIELD, FIELD), np.uint8)
-    field[top : top + glyph.shape[0], left : left + glyph.shape[1]] = glyph.round()
+    field[y : y + size[1], x : x + size[0]] = levels
     return field
+
+
+def _bounds(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of what is set; bottom and right lie one beyond."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _centre(levels: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, 2]:
+    """(row, column) of the centre of mass, in pixel indices, as MNIST counts."""
+    mass = levels.astype(np.float32)
+    return np.stack([mass.sum(1) @ np.arange(len(mass)), mass.sum(0) @ np.arange(mass.shape[1])]) / mass.sum()
