@@ -97,6 +97,8 @@ def test_a_shipped_model_is_there_and_says_what_it_is(name: str):
 
 
 def test_an_unknown_name_names_the_nearest_and_all():
-    with pytest.raises(ConfigError, match=r"no data set 'mnits'; did you mean 'mnist'\? \(allowed: digits, fashion-mnist, mnist\)"):
+    with pytest.raises(
+        ConfigError, match=r"no data set 'mnits'; did you mean 'mnist'\? \(allowed: digits, fashion-mnist, mnist\)"
+    ):
         catalog.entry(DATASETS, "mnits", "data set")
     assert catalog.entry(DATASETS, "mnist", "data set") is DATASETS["mnist"]

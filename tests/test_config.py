@@ -40,7 +40,9 @@ configs = st.builds(
     Config,
     recipe=st.text(max_size=8),
     kind=st.text(max_size=8),
-    net=st.builds(NetConfig, st.text(max_size=8), st.dictionaries(st.text(max_size=4), st.integers() | real(-1e300, 1e300), max_size=3)),
+    net=st.builds(
+        NetConfig, st.text(max_size=8), st.dictionaries(st.text(max_size=4), st.integers() | real(-1e300, 1e300), max_size=3)
+    ),
     data=st.builds(
         DataConfig,
         name=st.text(max_size=8),
@@ -192,7 +194,9 @@ def test_a_number_out_of_range_is_refused_with_the_range(path: tuple[str, ...], 
     assert "allowed" in str(caught.value)
 
 
-@pytest.mark.parametrize("path", [p for p in leaves(Config) if p[-1] in ("lr", "clip", "weight_decay", "holdout", "rotate_deg", "scale")], ids=".".join)
+@pytest.mark.parametrize(
+    "path", [p for p in leaves(Config) if p[-1] in ("lr", "clip", "weight_decay", "holdout", "rotate_deg", "scale")], ids=".".join
+)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 10**400], ids=["nan", "inf", "-inf", "10**400"])
 def test_no_number_that_is_not_finite(path: tuple[str, ...], value: float):
     with pytest.raises(ConfigError, match=path[-1]):

@@ -117,7 +117,9 @@ def test_a_file_cut_anywhere(saved: Path):
         refused(saved)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"\xff" * 100, b"PK\x03\x04" + b"\0" * 60, (2**63).to_bytes(8, "little") + b"{}"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 100, b"\xff" * 100, b"PK\x03\x04" + b"\0" * 60, (2**63).to_bytes(8, "little") + b"{}"]
+)
 def test_a_file_of_another_kind(tmp_path: Path, content: bytes):
     path = tmp_path / "file"
     path.write_bytes(content)

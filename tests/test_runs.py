@@ -173,7 +173,9 @@ def test_a_failed_save_of_the_state_leaves_the_last_one(run: Run):
 # --- metrics.jsonl
 
 rows = st.lists(
-    st.dictionaries(st.sampled_from(["split", "loss", "näme", "a\nb", "\u2028"]), st.floats(allow_nan=False) | st.text(max_size=5), max_size=4),
+    st.dictionaries(
+        st.sampled_from(["split", "loss", "näme", "a\nb", "\u2028"]), st.floats(allow_nan=False) | st.text(max_size=5), max_size=4
+    ),
     min_size=1,
     max_size=5,
 )
@@ -205,7 +207,9 @@ def test_no_rows_yet(run: Run):
     assert run.rows() == []
 
 
-@pytest.mark.parametrize("damage", [b"\0" * 40 + b"\n", b"not json\n", b"\xff\xfe\n", b"{\n"], ids=["zeros", "words", "bytes", "cut"])
+@pytest.mark.parametrize(
+    "damage", [b"\0" * 40 + b"\n", b"not json\n", b"\xff\xfe\n", b"{\n"], ids=["zeros", "words", "bytes", "cut"]
+)
 def test_damage_inside_the_metrics_is_an_error_of_ours(run: Run, damage: bytes):
     (run.path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + damage + b'{"step": 2}\n')
     with pytest.raises(RunError, match=r"metrics\.jsonl"):
@@ -254,7 +258,9 @@ class Evil:
         return os.mkdir, (os.environ["GIPI_CACHE"] + "/evil",)
 
 
-@pytest.mark.parametrize("foreign", [[1, 2], {"weight": torch.zeros(2)}, 7, {"step": "three"}, Evil()], ids=["list", "no step", "int", "word", "code"])
+@pytest.mark.parametrize(
+    "foreign", [[1, 2], {"weight": torch.zeros(2)}, 7, {"step": "three"}, Evil()], ids=["list", "no step", "int", "word", "code"]
+)
 def test_a_file_that_is_no_state_is_refused_and_runs_nothing(run: Run, foreign: Any):
     torch.save(foreign, run.path / "state-0.pt")
     with pytest.raises(RunError, match=r"state-0\.pt"):

@@ -188,7 +188,7 @@ class ListArgs:
 def list_all(argv: list[str]) -> int:
     args = _parse(ListArgs, "gipi list", argv)
     tables = {
-        "recipes": {name: recipe.about for name, recipe in RECIPES.items()},
+        "recipes": {name: f"{recipe.about}; {recipe.cost}" for name, recipe in RECIPES.items()},
         "models": {name: model.about for name, model in catalog.SHIPPED.items()},
         "nets": {name: f"{net.title}, {net.year}, {net.parameters:,} parameters" for name, net in catalog.NETS.items()},
         "data": {name: f"{data.about}; {data.train:,} + {data.test:,} images" for name, data in catalog.DATASETS.items()},

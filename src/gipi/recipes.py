@@ -34,7 +34,7 @@ RECIPES = {
         about="reads handwritten digits better than the textbook, in a minute or two",
         source="net: Saito, Deep Learning from Scratch, chapter 8; training: ours",
         cost="2 CPU cores, about 2 minutes",
-        accuracy=None,
+        accuracy=99.5,
     ),
     "deepconvnet-book": Recipe(
         Config(
@@ -47,7 +47,7 @@ RECIPES = {
         about="the textbook's own training: no augmentation, constant learning rate",
         source="Saito, Deep Learning from Scratch, chapter 8: 99.38 % in the text",
         cost="2 CPU cores, about 7 minutes",
-        accuracy=None,
+        accuracy=99.34,
     ),
     "deepconvnet-fast": Recipe(
         replace(_MNIST, recipe="deepconvnet-fast", data=replace(_MNIST.data, holdout=0.0), run=RunConfig(epochs=4)),
@@ -66,7 +66,7 @@ RECIPES = {
         about="the same on 1,797 small digits that come with the package: no network needed",
         source="net: Saito, Deep Learning from Scratch, chapter 8; training: ours",
         cost="2 CPU cores, about 20 seconds",
-        accuracy=None,
+        accuracy=99.56,
     ),
 }
 

@@ -49,6 +49,15 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.close(folder)
 
 
+def all_finite(state: Any) -> bool:
+    """Whether every number in the tensors of a nested state is finite."""
+    if isinstance(state, torch.Tensor):
+        return not state.is_floating_point() or bool(state.isfinite().all())
+    if isinstance(state, dict):
+        return all(all_finite(part) for part in state.values())
+    return all(all_finite(part) for part in state) if isinstance(state, list | tuple) else True
+
+
 def environment() -> dict[str, Any]:
     """Versions, machine and command line, for env.json and bench results."""
     import numpy

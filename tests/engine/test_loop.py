@@ -89,7 +89,9 @@ class DropoutClassifier(Base):
     def __init__(self, meanwhile: Callable[[int], None] = lambda _: None) -> None:
         super().__init__(meanwhile)
         self.net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
-        self.optim = Optim(self.net, OptimConfig("adamw", lr=0.05, weight_decay=0.1, schedule="one-cycle", clip=1.0), PLACE, STEPS)
+        self.optim = Optim(
+            self.net, OptimConfig("adamw", lr=0.05, weight_decay=0.1, schedule="one-cycle", clip=1.0), PLACE, STEPS
+        )
         self.stream = Stream()
 
     def parts(self) -> dict[str, Stateful]:
@@ -221,7 +223,9 @@ def new_run(path: Path) -> Run:
     return Run.create({"recipe": "test"}, path)
 
 
-def start(kind: Callable[..., Task], run: Run, meanwhile: Callable[[int], None] = lambda _: None, every: int = EVERY) -> tuple[Any, str]:
+def start(
+    kind: Callable[..., Task], run: Run, meanwhile: Callable[[int], None] = lambda _: None, every: int = EVERY
+) -> tuple[Any, str]:
     """One process's part of a training: everything built anew from the seed, then `fit`."""
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
@@ -418,7 +422,9 @@ def test_the_last_step_is_a_milestone_even_in_mid_epoch(tmp_path: Path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_named_and_the_handlers_restored(number: signal.Signals, tmp_path: Path):
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    _, stopped = start(DropoutClassifier, new_run(tmp_path / "run"), lambda done: os.kill(os.getpid(), number) if done == 2 else None)
+    _, stopped = start(
+        DropoutClassifier, new_run(tmp_path / "run"), lambda done: os.kill(os.getpid(), number) if done == 2 else None
+    )
     assert stopped == number.name
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
@@ -513,7 +519,9 @@ def test_a_signal_at_any_line_of_the_loop_loses_no_step_and_no_row(straight: Any
 class Diverging(DropoutClassifier):
     """After `at` steps something is not finite: the loss, an update's outcome, or the score."""
 
-    def __init__(self, meanwhile: Callable[[int], None] = lambda _: None, *, what: str = "", at: int = 6, value: float = math.nan) -> None:
+    def __init__(
+        self, meanwhile: Callable[[int], None] = lambda _: None, *, what: str = "", at: int = 6, value: float = math.nan
+    ) -> None:
         super().__init__(meanwhile)
         self.what, self.at, self.value = what, at, value
 

@@ -135,7 +135,10 @@ def test_a_batch_in_ragged_parts_gives_the_gradient_and_the_metrics_of_the_whole
 def test_the_mean_of_means_would_have_been_wrong():
     """The batch of the test above is ragged enough to tell: equal weights for the parts give another gradient."""
     batch = batches()[0]
-    parts = [gradient(1, Batch(*(field[rows] if isinstance(field, Tensor) else field for field in batch)))[0] for rows in torch.arange(8).split(2)]
+    parts = [
+        gradient(1, Batch(*(field[rows] if isinstance(field, Tensor) else field for field in batch)))[0]
+        for rows in torch.arange(8).split(2)
+    ]
     assert (torch.stack(parts).mean(0) - gradient(4, batch)[0]).abs().max() > 1e-4
 
 

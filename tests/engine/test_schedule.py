@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -53,8 +55,8 @@ def test_one_cycle_rises_then_falls(steps: int):
     assert shares[0] == pytest.approx(1 / 25)
     assert shares[peak] == 1.0
     assert abs(peak - 0.3 * steps) <= 1
-    assert all(a < b for a, b in zip(shares[:peak], shares[1 : peak + 1], strict=True))
-    assert all(a > b for a, b in zip(shares[peak:-1], shares[peak + 1 :], strict=True))
+    assert all(a < b for a, b in pairwise(shares[: peak + 1]))
+    assert all(a > b for a, b in pairwise(shares[peak:]))
     assert one_cycle(steps, steps) == 0
 
 

@@ -18,7 +18,9 @@ SEVEN = Path(__file__).parents[2] / "docs" / "images" / "seven.png"
 
 def gipi(*words, cwd=None, **environment):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment}
-    return subprocess.run([sys.executable, "-m", "gipi", *map(str, words)], capture_output=True, text=True, cwd=cwd, env=env, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "gipi", *map(str, words)], capture_output=True, text=True, cwd=cwd, env=env, check=False
+    )
 
 
 @pytest.fixture(scope="module")

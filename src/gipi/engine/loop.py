@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import torch
 
 from gipi.engine.measure import Meter
 from gipi.engine.place import Place
@@ -13,7 +10,7 @@ from gipi.engine.signals import stop_signal
 from gipi.engine.task import Task
 from gipi.errors import RunError
 from gipi.ops.metrics import Mean, Metrics, merge, values
-from gipi.runs import Run
+from gipi.runs import Run, all_finite
 
 ADVICE = "the last saved state is kept; try a lower --optim.lr, or --optim.clip 1"
 
@@ -71,16 +68,8 @@ def _restore(task: Task, place: Place, run: Run) -> tuple[int, Metrics]:
 
 def _save(task: Task, place: Place, run: Run, step: int, window: Metrics) -> None:
     parts = {name: part.state_dict() for name, part in task.parts().items()}
-    if not _finite(parts):
+    if not all_finite(parts):
         raise RunError(f"step {step}: a weight is not finite; {ADVICE}")
     unlogged = {name: (mean.total, mean.count) for name, mean in window.items()}
     run.save_state({"step": step, "parts": parts, "random": place.random_state(), "window": unlogged})
     task.save_model(run.model_path)
-
-
-def _finite(value: Any) -> bool:
-    if isinstance(value, torch.Tensor):
-        return not value.is_floating_point() or bool(value.isfinite().all())
-    if isinstance(value, dict):
-        return all(_finite(part) for part in value.values())
-    return all(_finite(part) for part in value) if isinstance(value, list | tuple) else True

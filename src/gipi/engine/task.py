@@ -22,6 +22,8 @@ class Stateful(Protocol):
 
 
 class Task(Protocol):
+    """One kind of system: its nets, its data, its step."""
+
     def parts(self) -> Mapping[str, Stateful]:
         """All that must be saved for a resumed training to equal a straight one, by name."""
         ...

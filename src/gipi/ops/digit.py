@@ -53,7 +53,7 @@ def _is_framed(grey: UInt8[np.ndarray, "28 28"]) -> bool:
     if not grey.any() or np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])) > 0:
         return False
     top, bottom, left, right = _bounds(grey > 0)
-    return max(bottom - top, right - left) == BOX and bool(np.abs(_centre(grey) - FIELD / 2).max() <= 0.5)
+    return max(bottom - top, right - left) == BOX and all(abs(place - FIELD / 2) <= 0.5 for place in _centre(grey))
 
 
 def _find(image: Image.Image) -> tuple[Plane, Mask]:
@@ -147,14 +147,15 @@ def _otsu(values: Plane) -> float:
 def _components(mask: Mask) -> Int64[np.ndarray, "h w"]:
     """One number for all pixels that touch, sides and corners; 0 off the mask."""
     on = torch.from_numpy(mask)
-    label = torch.arange(1, mask.size + 1).view(1, 1, *mask.shape).float() * on  # exact: fewer than 2**24 pixels
-    while True:  # all that share a number take the highest one that any of them touches
-        touched = F.max_pool2d(label, 3, stride=1, padding=1) * on
+    parent = torch.cat([torch.zeros(1), torch.arange(1, mask.size + 1) * on.flatten()]).long()
+    while True:  # whole parts join the highest number that they touch, so that a long spiral takes few rounds
+        label = parent[1:].view(1, 1, *mask.shape)
+        touched = F.max_pool2d(label.float(), 3, stride=1, padding=1).long() * on  # floats are exact to 2**24
         if torch.equal(touched, label):
-            return label[0, 0].long().numpy()
-        number, highest = label.long().flatten(), torch.zeros(mask.size + 1)
-        highest.scatter_reduce_(0, number, touched.flatten(), "amax")
-        label = highest[highest[number].long()].view_as(label)
+            return label[0, 0].numpy()
+        parent = parent.scatter_reduce(0, label.flatten(), touched.flatten(), "amax")
+        while not torch.equal(root := parent[parent], parent):
+            parent = root
 
 
 def _framed(ink: Plane, digit: Mask) -> UInt8[np.ndarray, "28 28"]:
@@ -180,7 +181,7 @@ def _bounds(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def _centre(levels: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, 2]:
+def _centre(levels: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     """(row, column) of the centre of mass, in pixel indices, as MNIST counts."""
-    mass = levels.astype(np.float32)
-    return np.stack([mass.sum(1) @ np.arange(len(mass)), mass.sum(0) @ np.arange(mass.shape[1])]) / mass.sum()
+    rows, columns = np.indices(levels.shape)
+    return float(np.average(rows, weights=levels)), float(np.average(columns, weights=levels))
