@@ -23,6 +23,10 @@ from typing import Any
 import pytest
 import torch
 
+from gipi import cli
+from gipi.runs import Run
+from gipi.tasks.classify import Classify
+
 CLOCK = ("time_s", "samples_per_s", "left_s")
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
 
@@ -95,16 +99,15 @@ def laboratory(folder: Path) -> None:
     """Trains straight, then once for each moment: killed there, and resumed."""
     torch.set_num_threads(1)
     importlib.import_module("torch._dynamo")  # which the first optimiser would import: once here, not in every child
-    from gipi.inspect import training
-    from gipi.runs import write_atomic
-
-    # The real report takes a second to draw; of interest here is that it is written.
-    training.write_training_report = lambda run, *_, **__: write_atomic(run.path / "report.html", b"report")
     from gipi import api, catalog
     from gipi.recipes import RECIPES
-    from gipi.tasks.classify import load_images
+    from gipi.runs import write_atomic
+    from gipi.tasks import classify
 
-    few = {split: load_images("digits", split).subset(torch.arange(48), split) for split in ("train", "test")}
+    # The real report takes a second to draw; of interest here is that it is written.
+    classify.write_training_report = lambda run, *_, **__: write_atomic(run.path / "report.html", b"report")
+
+    few = {split: classify.load_images("digits", split).subset(torch.arange(48), split) for split in ("train", "test")}
     here = sys.modules["__main__"]
     here.few_digits = few.__getitem__  # pyright: ignore[reportAttributeAccessIssue]
     catalog.DATASETS["digits"] = replace(catalog.DATASETS["digits"], factory="__main__:few_digits")
@@ -263,6 +266,26 @@ def test_stopped_by_a_signal_it_says_how_to_go_on_and_that_is_straight(number: i
     assert process.returncode == 0, out + err
     assert "test accuracy" in out
     check_same(tmp_path / "a run", straight)
+
+
+@posix
+def test_stopped_before_anything_was_logged_it_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    """In the third of 65 steps, by a signal inside the step; while it goes on again, the run does not count as stopped."""
+    real, path, ended = Classify.step, tmp_path / "run", []
+
+    def step(task: Classify, batch: Any) -> Any:
+        metrics = real(task, batch)
+        ended.append(Run(path).ended())
+        if len(ended) in (3, 5):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return metrics
+
+    monkeypatch.setattr(Classify, "step", step)
+    assert cli.train(["deepconvnet-digits", "--data.batch", "20", "--epochs", "1", "--out", str(path)]) == 143
+    assert f"stopped at step 3 and saved; go on with: gipi train --resume {path}" in capsys.readouterr().err
+    assert cli.train(["--resume", str(path)]) == 143
+    assert "stopped at step 5 and saved" in capsys.readouterr().err
+    assert ended == ["running"] * 5
 
 
 @posix

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float32, Int64, UInt8
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 
 from gipi.errors import DataError
 
 FIELD, BOX = 28, 20
+LARGEST = 2000  # pixels of the longest side beyond which a picture is reduced
 WORK = 320  # pixels of the longest side at which a digit is looked for
 COARSE = 41  # the same where only the colours of ink and paper are looked for
 WIDEST = 0.6  # what is wider than this part of the picture, both ways, is background
@@ -37,6 +38,7 @@ def frame_digit(image: Image.Image) -> UInt8[Tensor, "1 28 28"]:
         grey = np.array(image.convert("L"))
         if _is_framed(grey):
             return torch.from_numpy(grey)[None]
+    image = _with_margin(image.convert("RGB").reduce(math.ceil(max(image.size) / LARGEST)))
     _, digit = _find(image)
     zoom = max(image.size) / WORK
     top, bottom, left, right = _bounds(digit)
@@ -56,10 +58,21 @@ def _is_framed(grey: UInt8[np.ndarray, "28 28"]) -> bool:
     return max(bottom - top, right - left) == BOX and all(abs(place - FIELD / 2) <= 0.5 for place in _centre(grey))
 
 
+def _with_margin(image: Image.Image) -> Image.Image:
+    """A picture whose border is plain paper gets more of it: a digit that fills its picture shows too little of its own."""
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.int64)
+    paper = np.median(border, 0)
+    if np.median(np.abs(border - paper), 0).max() > FAINTEST / 6:
+        return image  # a photograph: its noise must stay to be measured
+    red, green, blue = (int(level) for level in paper)
+    return ImageOps.expand(image, max(image.size) // 2, (red, green, blue))
+
+
 def _find(image: Image.Image) -> tuple[Plane, Mask]:
     """(how much each pixel stands out as ink, which pixels are the digit), the longest side scaled to `WORK`."""
     zoom = WORK / max(image.size)
-    small = image.convert("RGB").resize(
+    small = image.resize(
         (max(1, round(image.width * zoom)), max(1, round(image.height * zoom))),
         Image.Resampling.BILINEAR,
         reducing_gap=2,
