@@ -62,5 +62,6 @@ def bf16_units() -> str:
     """Which fast bf16 instructions the CPU has: the speeds below depend on little else."""
     import torch
 
-    able = torch.cpu.get_capabilities()
-    return ", with AMX" if able.get("amx_bf16") else ", AVX512-BF16, no AMX" if able.get("avx512_bf16") else ", no bf16 units"
+    if torch.cpu._is_amx_tile_supported():
+        return ", with AMX"
+    return ", AVX512-BF16, no AMX" if torch.cpu._is_avx512_bf16_supported() else ", no bf16 units"

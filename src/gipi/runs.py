@@ -159,7 +159,7 @@ class Run:
         self._write("state-0.pt", buffer.getvalue())
 
     def load_state(self) -> dict[str, Any] | None:
-        """The last saved state, or None if there is none yet; metrics.jsonl is cut back to its step.
+        """The last saved state, or None if there is none yet; metrics.jsonl is cut back to its step, before the test.
 
         Raises RunError if the file is damaged.
         """
@@ -173,7 +173,7 @@ class Run:
             if not isinstance(state, dict) or type(state.get("step")) is not int:
                 raise RunError(f"{path} is not the state of a training: start again with a new folder")
         step = state["step"] if state else 0
-        kept = [row for row in self.rows() if row["step"] <= step]
+        kept = [row for row in self.rows() if row["step"] <= step and row.get("split") != "test"]
         self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept).encode())
         return state
 

@@ -182,9 +182,7 @@ def test_folders_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert data_folders("fashion-mnist") == [cache], "no pyproject.toml: an installed gipi has no checkout"
     (checkout / "pyproject.toml").touch()
     assert data_folders("fashion-mnist") == [shared, cache]
-    assert data_folders("abc") == [tmp_path / "cache" / "data" / "abc"], (
-        "a shared folder that does not exist is left out"
-    )
+    assert data_folders("abc") == [tmp_path / "cache" / "data" / "abc"], "a shared folder that does not exist is left out"
     monkeypatch.setenv("GIPI_DATA", str(tmp_path / "own"))
     assert data_folders("fashion-mnist") == [tmp_path / "own" / "fashion_mnist", shared, cache]
 
@@ -206,9 +204,7 @@ def test_gipi_data_that_is_no_folder_is_an_error(tmp_path: Path, monkeypatch: py
         data_folders("abc")
 
 
-def test_found_files_are_not_downloaded(
-    tmp_path: Path, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_found_files_are_not_downloaded(tmp_path: Path, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     file = remote(mirror.url("good"))
     cache.mkdir(parents=True)
     (cache / "letters").write_bytes(CONTENT)
@@ -243,9 +239,7 @@ def test_good_mirror(kind: str, cache: Path, mirror: Mirror, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_second_mirror_after_a_broken_one(
-    kind: str, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_mirror_after_a_broken_one(kind: str, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
     (path,) = local_files("abc", [remote(mirror.url(kind), mirror.url("good"))])
     assert mirror.requests == [kind, "good"]
@@ -254,9 +248,7 @@ def test_second_mirror_after_a_broken_one(
 
 
 @pytest.mark.parametrize(("kind", "reason"), BROKEN.items())
-def test_all_mirrors_broken(
-    kind: str, reason: str, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_mirrors_broken(kind: str, reason: str, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
     with pytest.raises(DataError, match=rf"{mirror.url(kind)}: .*({reason})"):
         local_files("abc", [remote(mirror.url(kind))])

@@ -53,9 +53,7 @@ def test_an_epoch_is_a_permutation(size: tuple[int, int], seed: int) -> None:
         assert [b.epoch for b in batches] == [epoch] * len(batches)
         assert all(len(b.images) == len(b.labels) == len(b.number) == batch for b in batches)
         seen = torch.cat([b.number for b in batches]).tolist()
-        assert len(set(seen)) == len(seen) == count - count % batch, (
-            "no image twice; only a short last batch is dropped"
-        )
+        assert len(set(seen)) == len(seen) == count - count % batch, "no image twice; only a short last batch is dropped"
         assert set(seen) <= set(range(count))
 
 

@@ -80,18 +80,14 @@ def test_a_named_precision_is_taken(precision: str, dtype: torch.dtype):
 
 
 @pytest.mark.parametrize(
-    ("able", "dtype"),
-    [
-        ({}, torch.float32),
-        ({"avx512_f": True, "amx_bf16": False}, torch.float32),
-        ({"amx_bf16": True}, torch.bfloat16),
-        ({"amx_tile": True}, torch.bfloat16),
-        ({"avx512_bf16": True}, torch.bfloat16),
-    ],
-    ids=repr,
+    ("amx", "avx512_bf16", "dtype"),
+    [(False, False, torch.float32), (True, False, torch.bfloat16), (False, True, torch.bfloat16)],
 )
-def test_auto_takes_bf16_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], dtype: torch.dtype):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+def test_auto_takes_bf16_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512_bf16: bool, dtype: torch.dtype
+):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
     assert decide_place(device="cpu").dtype == dtype
 
 

@@ -104,8 +104,7 @@ def test_features_one_outlier_does_not_hide_the_rest_and_dead_or_broken_layers_a
 
 def rows_of(steps: int) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = [
-        {"split": "train", "step": step, "loss": 2 / step, "accuracy": 1 - 0.9 / step, "lr": 1e-3}
-        for step in range(1, steps + 1)
+        {"split": "train", "step": step, "loss": 2 / step, "accuracy": 1 - 0.9 / step, "lr": 1e-3} for step in range(1, steps + 1)
     ]
     rows.append({"split": "validation", "step": steps, "loss": 0.5, "accuracy": 1.0, "seconds": 3.0})
     return [*rows, {"split": "test", "step": steps, "loss": 0.4, "accuracy": 0.75}]

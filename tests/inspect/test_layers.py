@@ -113,12 +113,8 @@ def test_receptive_field_is_where_the_gradient_is_not_zero(layers: list[nn.Modul
     net = nn.Sequential(*layers)
     last = layer_table(net, (1, 120, 120)).layers[-1]
     # A maximum has a gradient at one place only; the mean over the same window has it at all places it could be.
-    twins = [
-        nn.AvgPool2d(layer.kernel_size, layer.stride) if isinstance(layer, nn.MaxPool2d) else layer for layer in layers
-    ]
-    assert last.reach == seen(
-        positive(nn.Sequential(*twins)).eval(), torch.rand(1, 1, 120, 120, requires_grad=True) + 0.1
-    )
+    twins = [nn.AvgPool2d(layer.kernel_size, layer.stride) if isinstance(layer, nn.MaxPool2d) else layer for layer in layers]
+    assert last.reach == seen(positive(nn.Sequential(*twins)).eval(), torch.rand(1, 1, 120, 120, requires_grad=True) + 0.1)
 
 
 class Branches(nn.Module):

@@ -136,12 +136,21 @@ def test_clothes_are_only_scaled(model, tmp_path):
     card = replace(trained.card, framing="resize")
     save_model(tmp_path / "clothes.safetensors", trained.net.state_dict(), card)
     Image.new("L", (100, 50), 200).save(tmp_path / "grey.png")
-    assert torch.equal(Classifier.load(tmp_path / "clothes.safetensors", CPU).frame(tmp_path / "grey.png"), torch.full((1, 28, 28), 200, dtype=torch.uint8))
+    assert torch.equal(
+        Classifier.load(tmp_path / "clothes.safetensors", CPU).frame(tmp_path / "grey.png"),
+        torch.full((1, 28, 28), 200, dtype=torch.uint8),
+    )
 
 
 def test_card_says_what_the_model_is(model):
     card = Classifier.load(model, CPU).card
     assert isinstance(card, Card)
-    assert (card.kind, card.net, card.recipe, card.image, card.framing) == ("classify", "deepconvnet", "deepconvnet-digits", (1, 28, 28), "digit")
+    assert (card.kind, card.net, card.recipe, card.image, card.framing) == (
+        "classify",
+        "deepconvnet",
+        "deepconvnet-digits",
+        (1, 28, 28),
+        "digit",
+    )
     assert card.args == {"classes": 10, "channels": 1, "last_dropout": 0.0}
     assert card.data["digits/train"] == load_images("digits", "train").digest()

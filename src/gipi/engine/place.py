@@ -80,8 +80,8 @@ def decide_place(*, device: str = "auto", precision: str = "auto", seed: int = 0
 def _fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("amx_bf16") or able.get("amx_tile") or able.get("avx512_bf16"))
+    # The public torch.cpu.get_capabilities is missing in the oldest torch that we allow.
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 def _keep_memory() -> None:
