@@ -19,7 +19,7 @@ LINES = (
     ("accuracy", "deepconvnet-book", "`deepconvnet-book`, mean test accuracy", "`deepconvnet-book` 평균 테스트 정확도", ">= 99.35 %"),
     ("accuracy", "deepconvnet-mnist", "`deepconvnet-mnist` (default), mean test accuracy", "`deepconvnet-mnist`(기본) 평균 테스트 정확도", ">= 99.50 %"),
     ("accuracy", "deepconvnet-digits", "`deepconvnet-digits` (embedded data), mean test accuracy", "`deepconvnet-digits`(내장 데이터) 평균 테스트 정확도", ""),
-    ("time_to_accuracy", "gipi: wall time", "process start to a model of 99.38 %", "시작부터 99.38 % 모델까지", "<= 30 s with AMX"),
+    ("time_to_accuracy", "gipi: wall time", "`deepconvnet-fast`, process start to tested model", "`deepconvnet-fast` 프로세스 시작부터 시험된 모델까지", "<= 30 s with AMX"),
     ("time_to_accuracy", "gipi: accuracy", "its mean test accuracy", "그 모델의 평균 테스트 정확도", ">= 99.38 %"),
     ("time_to_accuracy", "plain PyTorch fp32 loop with DataLoader: wall time", "the same in a plain PyTorch loop", "같은 것을 평범한 PyTorch 루프로", ""),
     ("time_to_accuracy", "plain PyTorch fp32 loop with DataLoader: accuracy", "its mean test accuracy", "그 모델의 평균 테스트 정확도", ""),
@@ -47,7 +47,8 @@ def table(page: str) -> str:
             continue
         row, digits = found[0], DIGITS[found[0]["unit"]]
         value = f"{row['value']:,.{digits}f}" + (f" ± {row['spread']:.{digits}f}" if "spread" in row else "")
-        spread = f"{row['low']:,.{digits}f} to {row['high']:,.{digits}f}, n={row['n']}" if row["n"] > 1 else ""
+        note = f"; {row['note']}" if "seeds reached" in row["note"] else ""
+        spread = f"{row['low']:,.{digits}f} to {row['high']:,.{digits}f}, n={row['n']}{note}" if row["n"] > 1 else ""
         lines.append(f"| {other if korean else english} | {value} {row['unit']} | {spread} | {target} | {results['hardware']} |")
     return "\n".join(lines)
 
