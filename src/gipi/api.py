@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -40,7 +41,9 @@ def resume(path: Path, *, echo: Echo | None = None) -> Run:
     run = Run.open(path, echo)
     if run.ended() == "done":
         raise RunError(f"{path} is done: train again with another --out, or look at it: gipi eval {path}")
-    return _train(Config.from_json(run.config()), lambda: run)
+    config = Config.from_json(run.config())
+    run.end("running", "resumed")
+    return _train(config, lambda: run)
 
 
 def _train(config: Config, open_run: Callable[[], Run]) -> Run:
@@ -55,7 +58,8 @@ def _train(config: Config, open_run: Callable[[], Run]) -> Run:
                 return run
             task.finish(run)
         except Exception as error:
-            run.end("failed", f"{type(error).__name__}: {error}")
+            with suppress(RunError):  # on a full disk even that cannot be written
+                run.end("failed", f"{type(error).__name__}: {error}")
             raise
     run.end("done", "all steps trained")
     return run

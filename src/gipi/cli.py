@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,8 +20,8 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from gipi import __version__, catalog
 from gipi.config import DataConfig, OptimConfig, RunConfig
-from gipi.errors import ConfigError, GipiError, nearest
-from gipi.recipes import DEFAULT, RECIPES
+from gipi.errors import ConfigError, GipiError
+from gipi.recipes import DEFAULT, RECIPES, overview
 from gipi.screen import Screen
 
 Json = Annotated[bool, arg(help="print JSON")]
@@ -42,30 +43,28 @@ class TrainArgs:
 
 
 def train(argv: list[str]) -> int:
-    name = argv.pop(0) if argv and not argv[0].startswith("-") else DEFAULT
+    named = bool(argv) and not argv[0].startswith("-")
+    name = argv.pop(0) if named else DEFAULT
     recipe = catalog.entry(RECIPES, name, "recipe").config
     argv = [re.sub(r"^--data(?=$|=)", "--data.name", word) for word in argv]
     args = _parse(TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.run))
     config = replace(recipe, data=args.data, optim=args.optim, run=args.run)
-    if args.resume and (config != recipe or args.out):
+    if args.resume and (named or config != recipe or args.out):
         raise ConfigError("--resume goes on with the run's own values: leave the other flags out")
 
     from gipi import api
 
-    screen = Screen()
-    try:
+    with Screen() as screen:
         run = api.resume(args.resume, echo=screen.show) if args.resume else api.train(config, out=args.out, echo=screen.show)
-    finally:
-        screen.close()
-    ended, last = run.ended(), (run.rows() or [{}])[-1]
-    if ended == "stopped":
-        print(f"stopped at step {last['step']:,} and saved; go on with: gipi train --resume {run.path}", file=sys.stderr)
+    last, data = (run.rows() or [{"step": 0}])[-1], run.config()["data"]["name"]
+    if run.ended() == "stopped":
+        go_on = f"gipi train --resume {shlex.quote(str(run.path))}"
+        print(f"stopped at step {last['step']:,} and saved; go on with: {go_on}", file=sys.stderr)
         return STOPPED[run.why()]
-    result = {key: last[key] for key in last if key not in ("step", "steps", "split")}
     if args.json:
-        _print_json({"run": str(run.path), "model": str(run.model_path), "data": run.config()["data"]["name"], **result})
+        result = {key: last[key] for key in last if key not in ("step", "steps", "split")}
+        _print_json({"run": str(run.path), "model": str(run.model_path), "data": data, **result})
     else:
-        data = run.config()["data"]["name"]
         print(f"test accuracy {last['accuracy']:.2%} on {data}, {last['time_s']:.0f} s of training")
         print(f"model   {run.model_path}\nreport  {run.path / 'report.html'}")
         print(f"next    gipi inspect {run.path} --mistakes {data}\n        gipi predict {run.path} your-own-digit.png")
@@ -87,8 +86,7 @@ def evaluate(argv: list[str]) -> int:
     from gipi import api
 
     metrics = api.evaluate(args.model, args.data, split=args.split).metrics
-    result = {name: mean.value for name, mean in metrics.items()}
-    count = metrics["accuracy"].count
+    result, count = {name: mean.value for name, mean in metrics.items()}, metrics["accuracy"].count
     if args.json:
         _print_json({**result, "count": count, "data": args.data, "split": args.split, "model": args.model})
     else:
@@ -187,12 +185,7 @@ class ListArgs:
 
 def list_all(argv: list[str]) -> int:
     args = _parse(ListArgs, "gipi list", argv)
-    tables = {
-        "recipes": {name: f"{recipe.about}; {recipe.cost}" for name, recipe in RECIPES.items()},
-        "models": {name: model.about for name, model in catalog.SHIPPED.items()},
-        "nets": {name: f"{net.title}, {net.year}, {net.parameters:,} parameters" for name, net in catalog.NETS.items()},
-        "data": {name: f"{data.about}; {data.train:,} + {data.test:,} images" for name, data in catalog.DATASETS.items()},
-    }
+    tables = overview()
     if args.json:
         _print_json(tables)
         return 0
@@ -247,9 +240,7 @@ def _run(argv: list[str]) -> int:
     if argv[0] == "--version":
         print(f"gipi {__version__}")
         return 0
-    if argv[0] not in VERBS:
-        raise ConfigError(f"no verb {argv[0]!r}{nearest(argv[0], VERBS)}")
-    return VERBS[argv[0]][0](argv[1:])
+    return catalog.entry(VERBS, argv[0], "verb")[0](argv[1:])
 
 
 def _parse(args: type[T], prog: str, argv: list[str], default: T | None = None) -> T:

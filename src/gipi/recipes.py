@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gipi import catalog
 from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig
 
 
@@ -72,3 +73,13 @@ RECIPES = {
 
 DEFAULT = "deepconvnet-mnist"
 OFFLINE = "deepconvnet-digits"
+
+
+def overview() -> dict[str, dict[str, str]]:
+    """What there is, each with a line about it: recipes, shipped models, nets, data sets."""
+    return {
+        "recipes": {name: f"{recipe.about}; {recipe.cost}" for name, recipe in RECIPES.items()},
+        "models": {name: model.about for name, model in catalog.SHIPPED.items()},
+        "nets": {name: f"{net.title}, {net.year}, {net.parameters:,} parameters" for name, net in catalog.NETS.items()},
+        "data": {name: f"{data.about}; {data.train:,} + {data.test:,} images" for name, data in catalog.DATASETS.items()},
+    }

@@ -30,8 +30,11 @@ Row = dict[str, Any]
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """`path` holds its old content until `data` is safely on disk, and then `data`, whatever happens in between."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """`path` holds its old content until `data` is safely on disk, and then `data`, whatever happens in between.
+
+    Raises OSError. What a kill leaves beside it, the next write of `path` takes away.
+    """
+    beside = path.with_name(f".{path.name}.part")
     try:
         with open(beside, "wb") as file:
             file.write(data)
@@ -155,11 +158,11 @@ class Run:
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
+        torch.save({**state, "rows": len(self.rows())}, buffer)
         self._write("state-0.pt", buffer.getvalue())
 
     def load_state(self) -> dict[str, Any] | None:
-        """The last saved state, or None if there is none yet; metrics.jsonl is cut back to its step, before the test.
+        """The last saved state, or None if there is none yet; metrics.jsonl is cut back to the rows it had then.
 
         Raises RunError if the file is damaged.
         """
@@ -170,10 +173,9 @@ class Run:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:
                 raise RunError(f"{path} cannot be read ({error}): start again with a new folder") from error
-            if not isinstance(state, dict) or type(state.get("step")) is not int:
+            if not isinstance(state, dict) or type(state.get("rows")) is not int:
                 raise RunError(f"{path} is not the state of a training: start again with a new folder")
-        step = state["step"] if state else 0
-        kept = [row for row in self.rows() if row["step"] <= step and row.get("split") != "test"]
+        kept = self.rows()[: state["rows"] if state else 0]
         self._write("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept).encode())
         return state
 

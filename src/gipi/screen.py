@@ -24,7 +24,10 @@ class Screen:
             speed = f"{row['samples_per_s']:,.0f} images/s  {row['left_s']:.0f} s left"
             self._line(f"{where}  {'training':10}  {numbers}  {speed}", "")
 
-    def close(self) -> None:
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         if self._live:
             self._line("", "")
 

@@ -20,7 +20,7 @@ def test_tree_shows_every_source_file(page):
     text = page.read_text(encoding="utf-8")
     for path in sorted((ROOT / "src" / "gipi").rglob("*.py")):
         if path.name != "__init__.py":
-            assert re.search(rf"\b{re.escape(path.name)}\b", text), f"{page.name} does not show {path.relative_to(ROOT)}"
+            assert path.name in text, f"{page.name} does not show {path.relative_to(ROOT)}"
     for word in re.findall(r"\b(\w+\.py)\b", re.search(r"```text\n(.*?)```", text, re.DOTALL).group(1)):
         assert list((ROOT / "src" / "gipi").rglob(word)), f"{page.name} shows {word}, which is not there"
 

@@ -80,7 +80,8 @@ def test_inspect_draws_and_lists(run, tmp_path):
     for words, name in ((("--mistakes", "digits"), "mistakes.png"), (("--features", SEVEN), "features.png")):
         done = gipi("inspect", run, *words, cwd=tmp_path)
         assert (done.returncode, done.stdout.strip()) == (0, name), done.stderr
-        assert Image.open(tmp_path / name).size[0] > 500
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size[0] > 500
 
 
 def test_textbook_weights_are_imported(tmp_path):

@@ -21,9 +21,9 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
     Ctrl-C and SIGTERM save at the next step boundary. Returns the name of that signal, or "" after the last step.
     Raises RunError if a loss or a weight stops being finite; the last saved state is kept.
     """
-    step, window = _restore(task, place, run)
+    step, spent_s, window = _restore(task, place, run)
     seen = 0
-    meter = Meter(step, steps, max((row["time_s"] for row in run.rows()), default=0.0))
+    meter = Meter(step, steps, spent_s)
     source = task.source()
 
     def log(split: str, numbers: dict[str, float]) -> None:
@@ -33,7 +33,7 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
         run.append(row)
 
     with stop_signal() as stop:
-        stopping = bool(stop)
+        stopping = False
         while step < steps and not stopping:
             metrics = task.step(next(source))
             window = merge(window, metrics)
@@ -48,28 +48,32 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
             if milestone and (held_out := task.evaluate()):
                 log("validation", values(held_out))
             if milestone or stopping:
-                _save(task, place, run, step, window)
+                _save(task, place, run, step, meter.elapsed_s(), window)
                 meter.pause()
+            if stopping and window:  # half a window, to be seen now; a resume takes it back and logs the whole one
+                log("train", values(window) | meter.lap(step, seen))
     return "".join(stop)
 
 
-def _restore(task: Task, place: Place, run: Run) -> tuple[int, Metrics]:
+def _restore(task: Task, place: Place, run: Run) -> tuple[int, float, Metrics]:
+    """(steps done, seconds they took, metrics not logged yet)"""
     state = run.load_state()
     if state is None:
-        return 0, {}
+        return 0, 0.0, {}
     try:
         for name, part in task.parts().items():
             part.load_state_dict(state["parts"][name])
         place.set_random_state(state["random"])
-        return state["step"], {name: Mean(*mean) for name, mean in state["window"].items()}
+        return state["step"], state["time_s"], {name: Mean(*mean) for name, mean in state["window"].items()}
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"the state saved in {run.path} does not belong to this training: {error}") from error
 
 
-def _save(task: Task, place: Place, run: Run, step: int, window: Metrics) -> None:
+def _save(task: Task, place: Place, run: Run, step: int, time_s: float, window: Metrics) -> None:
     parts = {name: part.state_dict() for name, part in task.parts().items()}
     if not all_finite(parts):
         raise RunError(f"step {step}: a weight is not finite; {ADVICE}")
     unlogged = {name: (mean.total, mean.count) for name, mean in window.items()}
-    run.save_state({"step": step, "parts": parts, "random": place.random_state(), "window": unlogged})
+    random = place.random_state()
+    run.save_state({"step": step, "time_s": time_s, "parts": parts, "random": random, "window": unlogged})
     task.save_model(run.model_path)

@@ -20,13 +20,15 @@ def stop_signal() -> Iterator[list[str]]:
         got.append(signal.Signals(number).name)
         restore()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
     try:
+        for number in before:
+            signal.signal(number, note)
         yield got
     finally:
         restore()
