@@ -216,13 +216,11 @@ start with: gipi train {DEFAULT}
 
 def main() -> None:
     """Entry point of the command `gipi`."""
-    argv = sys.argv[1:]
-    traceback = "--traceback" in argv
-    argv = [word for word in argv if word != "--traceback"]
+    argv = [word for word in sys.argv[1:] if word != "--traceback"]
     try:
         sys.exit(_run(argv))
     except GipiError as error:
-        if traceback:
+        if "--traceback" in sys.argv:
             raise
         print(f"gipi: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

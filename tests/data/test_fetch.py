@@ -302,7 +302,7 @@ def test_only_http(url: str) -> None:
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path, mirror: Mirror) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(DataError, match=r"letters\.gz.*(\n.*)*--data\.name digits"):
+    with pytest.raises(DataError, match=r"letters\.gz.*(\n.*)*--data digits"):
         local_files("abc", [remote(mirror.url("good"))])
 
 
