@@ -24,7 +24,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest --ignore tests/whole
+	$(BIN)/python -m pytest -n 2 --ignore tests/whole
 
 slow: install
 	$(BIN)/python -m pytest -m slow

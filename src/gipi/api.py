@@ -53,6 +53,7 @@ def _train(config: Config, open_run: Callable[[], Run]) -> Run:
         task = catalog.resolve(catalog.entry(catalog.KINDS, config.kind, "kind").factory)(config, place)
         run = open_run()
         try:
+            run.write_json("env.json", {**run.environment(), "place": str(place)})
             if stopped := fit(task, place, run, task.steps, task.every):
                 run.end("stopped", stopped)
                 return run

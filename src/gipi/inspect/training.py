@@ -51,7 +51,8 @@ def write_training_report(
         Section("Configuration", table=(["value", "set to"], values)),
         Section(
             "Machine",
-            f"{machine['cpu']}, {machine['cores']} cores\n{machine['system']}\n{versions}\n{machine['command']}",
+            f"{machine['cpu']}, {machine['cores']} cores\n{machine.get('place', '')}\n{machine['system']}\n"
+            f"{versions}\n{machine['command']}",
         ),
     ]
     write_report(
