@@ -1,8 +1,8 @@
 """Wall time from process start to a model of >= 99.38 % test accuracy, five seeds, beside three of a plain PyTorch loop.
 
-How the recipe (deepconvnet-fast) was set is said in docs/experiments.md; each seed looks at the test set once. How many seeds reach
-99.38 % stands beside the time. The clock stops when the model file with its test accuracy is on disk; the report that
-follows is not counted.
+How the recipe (deepconvnet-fast) was set is said in docs/experiments.md; each seed looks at the test set once. How many
+seeds reach 99.38 % stands beside the time. The clock stops when the model file with its test accuracy is on disk; the
+report that follows is not counted.
 """
 
 from __future__ import annotations
