@@ -72,6 +72,36 @@ NETS = {
         parameters=123_552,
         multiply_adds=8_772_340,
     ),
+    "digitnet": Net(
+        factory="gipi.models.convstack:digitnet",
+        kind="classify",
+        title="DigitNet",
+        source="ours, after VGG",
+        year=2026,
+        input=(1, 28, 28),
+        parameters=161_386,
+        multiply_adds=13_498_304,
+    ),
+    "digitnet-tiny": Net(
+        factory="gipi.models.convstack:digitnet_tiny",
+        kind="classify",
+        title="DigitNet, tiny",
+        source="ours, after VGG",
+        year=2026,
+        input=(1, 28, 28),
+        parameters=6_866,
+        multiply_adds=975_496,
+    ),
+    "convstack": Net(
+        factory="gipi.models.convstack:convstack",
+        kind="classify",
+        title="plain convolutions, for studies",
+        source="ours, after VGG",
+        year=2026,
+        input=(1, 28, 28),
+        parameters=7_354,
+        multiply_adds=790_432,
+    ),
 }
 
 DATASETS = {

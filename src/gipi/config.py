@@ -17,8 +17,10 @@ from gipi.errors import ConfigError, nearest
 
 T = TypeVar("T")
 Precision = Literal["auto", "fp32", "bf16"]
-Rule = Literal["adam", "adamw"]
-Schedule = Literal["constant", "one-cycle"]
+Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
+Schedule = Literal["constant", "step", "exponential", "cosine", "one-cycle"]
+DECAYING = ("sgd", "momentum", "nesterov", "adamw")  # rules that take a weight decay
+FINAL = 0.01  # share of the learning rate that is left at the end of a falling schedule, unless said otherwise
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
@@ -37,13 +39,13 @@ class NetConfig:
 
     name: str = "deepconvnet"
     """a net of the catalogue (see: gipi list)"""
-    args: dict[str, int | float] = field(default_factory=dict)
+    args: dict[str, int | float | str] = field(default_factory=dict)
     """the net's own keyword arguments, set by recipes in Python"""
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of each training image; 0 turns one off."""
+    """Random changes of each training image; 0 turns one off. The order is that in which they are applied."""
 
     rotate_deg: float = 0.0
     """turn by up to this angle, either way"""
@@ -51,11 +53,38 @@ class AugmentConfig:
     """shift by up to this many pixels, each way"""
     scale: float = 0.0
     """enlarge or shrink by up to this share, 0.1 is 10 %"""
+    shear_deg: float = 0.0
+    """slant by up to this angle, either way"""
+    crop: float = 0.0
+    """cut up to this share off the width and the height, anywhere, and enlarge the rest"""
+    elastic_px: float = 0.0
+    """bend smoothly: every pixel moves by up to this many pixels"""
+    flip: float = 0.0
+    """share of the images that are mirrored left to right"""
+    brightness: float = 0.0
+    """brighten or darken by up to this share"""
+    contrast: float = 0.0
+    """raise or lower the contrast by up to this share"""
+    erase: float = 0.0
+    """share of the images of which a rectangle is erased"""
+    mixup: float = 0.0
+    """blend each image with another: alpha of the Beta distribution of the weights, 0.2 is usual"""
+    cutmix: float = 0.0
+    """put a part of another image in: alpha of the Beta distribution of its area, 1 is usual"""
 
     def __post_init__(self) -> None:
-        _within("data.augment.rotate_deg", self.rotate_deg, 0, 180)
-        _within("data.augment.shift_px", self.shift_px, 0, 1000)
-        _within("data.augment.scale", self.scale, 0, 0.9)
+        for name, high in (("rotate_deg", 180), ("shift_px", 1000), ("shear_deg", 60), ("elastic_px", 1000), ("mixup", 100),
+                           ("cutmix", 100), ("flip", 1), ("erase", 1), ("scale", 0.9), ("crop", 0.9), ("brightness", 1),
+                           ("contrast", 1)):  # fmt: skip
+            _within(f"data.augment.{name}", getattr(self, name), 0, high)
+        if self.mixup and self.cutmix:
+            raise ConfigError(
+                f"data.augment.mixup {self.mixup} and data.augment.cutmix {self.cutmix} both mix images: choose one, set the other to 0"
+            )
+
+    @property
+    def mixes(self) -> bool:
+        return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True)
@@ -68,11 +97,16 @@ class DataConfig:
     """images in a training step"""
     holdout: float = 1 / 12
     """share of the training images set aside for validation after each epoch; 0 trains on all and validates on none"""
+    limit: int = 0
+    """train on this many images only, the same share of each class; 0 takes all"""
     augment: AugmentConfig = AugmentConfig()
 
     def __post_init__(self) -> None:
         _within("data.batch", self.batch, 1, 1_000_000)
         _within("data.holdout", self.holdout, 0, 0.9)
+        _within("data.limit", self.limit, 0, 1_000_000_000)
+        if self.augment.mixes and self.batch < 2:
+            raise ConfigError(f"mixup and cutmix mix the images of a batch: data.batch is {self.batch}, allowed are 2 and more")
 
 
 @dataclass(frozen=True)
@@ -84,9 +118,17 @@ class OptimConfig:
     lr: float = 1e-3
     """learning rate; the highest of a schedule"""
     weight_decay: float = 0.0
-    """weight decay of adamw, decoupled from the gradient"""
+    """weight decay: decoupled from the gradient in adamw, part of it in sgd, momentum and nesterov"""
     schedule: Schedule = "constant"
     """learning rate over the steps"""
+    final: float = FINAL
+    """share of the learning rate that is left at the end of step, exponential and cosine"""
+    warmup: float = 0.0
+    """share of the steps in which the learning rate first rises from 0, before the schedule"""
+    ema: float = 0.0
+    """decay of the running average of the weights that is evaluated and saved; 0 takes the weights themselves"""
+    label_smoothing: float = 0.0
+    """share of each label's certainty that is spread over all classes"""
     clip: float = 0.0
     """largest norm of the gradient; 0 leaves it as it is"""
     accumulate: int = 1
@@ -97,10 +139,22 @@ class OptimConfig:
         _within("optim.weight_decay", self.weight_decay, 0, 100)
         _among("optim.name", self.name, Rule)
         _among("optim.schedule", self.schedule, Schedule)
+        _within("optim.final", self.final, 0, 1)
+        _within("optim.warmup", self.warmup, 0, 1)
+        _within("optim.ema", self.ema, 0, 0.999999)
+        _within("optim.label_smoothing", self.label_smoothing, 0, 0.999999)
         _within("optim.clip", self.clip, 0, 1e9)
         _within("optim.accumulate", self.accumulate, 1, 1_000_000)
-        if self.weight_decay and self.name != "adamw":
-            raise ConfigError(f"optim.weight_decay {self.weight_decay} needs optim.name adamw, got {self.name!r}")
+        if self.weight_decay and self.name not in DECAYING:
+            raise ConfigError(
+                f"optim.weight_decay {self.weight_decay} needs a rule that decays weights ({', '.join(DECAYING)}), got {self.name!r}"
+            )
+        if self.final != FINAL and self.schedule in ("constant", "one-cycle"):
+            raise ConfigError(f"optim.final {self.final} needs optim.schedule step, exponential or cosine, got {self.schedule!r}")
+        if self.final == 0 and self.schedule in ("step", "exponential"):
+            raise ConfigError(f"optim.schedule {self.schedule} multiplies: optim.final must be above 0, got 0")
+        if self.warmup and self.schedule == "one-cycle":
+            raise ConfigError(f"optim.warmup {self.warmup} with one-cycle, which warms up by itself: leave it 0")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Card:
 
     kind: str
     net: str
-    args: dict[str, int | float]
+    args: dict[str, int | float | str]
     classes: tuple[str, ...]
     image: tuple[int, int, int]
     framing: Literal["digit", "resize"]

@@ -17,7 +17,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from typing import Any
 import torch
 
 from gipi.errors import RunError
+
+if sys.platform != "win32":
+    import fcntl
 
 Row = dict[str, Any]
 
@@ -50,6 +54,23 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[bool]:
+    """Whether `folder` (made if it is missing) is this process's to work in; a lock that ends with the process, however that ends.
+
+    Several processes that go through the same list of folders so share the work. On Windows, which lacks such locks, every claim is granted.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "ab") as file:
+        try:
+            if sys.platform != "win32":
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def all_finite(state: Any) -> bool:

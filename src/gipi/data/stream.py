@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from gipi.errors import ConfigError, DataError
@@ -63,18 +63,34 @@ class ImageSet:
         count = round(share * len(self))
         if not 0 < count < len(self):
             raise ConfigError(f"holding out {share} of the {len(self):,} images of {self.name!r} leaves one side empty")
-        held_out = torch.zeros(len(self), dtype=torch.bool)
-        held_out[self.labels.argsort(stable=True)[torch.arange(count) * len(self) // count]] = True
+        held_out = self._spread(count)
         return self.subset((~held_out).nonzero()[:, 0], self.split), self.subset(held_out.nonzero()[:, 0], "validation")
+
+    def limit(self, count: int) -> ImageSet:
+        """`count` of the images, the same share of each class and the same images for every seed."""
+        if not 0 < count <= len(self):
+            raise ConfigError(f"data.limit {count:,} of {self.name!r}: allowed are 1 to {len(self):,}, or 0 for all")
+        return self.subset(self._spread(count).nonzero()[:, 0], self.split)
+
+    def _spread(self, count: int) -> Bool[Tensor, " n"]:
+        """`count` images chosen evenly from the classes."""
+        chosen = torch.zeros(len(self), dtype=torch.bool)
+        chosen[self.labels.argsort(stable=True)[torch.arange(count) * len(self) // count]] = True
+        return chosen
 
 
 class ImageBatch(NamedTuple):
-    """One training batch. number: each sample's place in its data set; with `epoch` it is the address of its randomness."""
+    """One training batch. number: each sample's place in its data set; with `epoch` it is the address of its randomness.
+
+    own: the share of `labels` in each label where images are mixed with others, whose labels are `others`; None: they are not.
+    """
 
     images: Tensor
     labels: Tensor
     number: Tensor
     epoch: int
+    others: Tensor | None = None
+    own: Tensor | None = None
 
 
 class ImageStream:

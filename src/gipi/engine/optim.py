@@ -1,8 +1,10 @@
-"""Everything between a loss and a changed weight: number format, accumulation, clipping, schedule and update."""
+"""Everything between a loss and a changed weight: number format, accumulation, clipping, schedule, update and average."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,29 +12,42 @@ from torch import Tensor, nn
 
 from gipi.config import OptimConfig
 from gipi.engine.place import Place
-from gipi.engine.schedule import SCHEDULES
+from gipi.engine.schedule import share
 from gipi.ops.metrics import Mean, Metrics, merge
 
 LossFn = Callable[[Any], tuple[Tensor, int, Metrics]]
+RULES: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": partial(torch.optim.SGD, fused=True),
+    "momentum": partial(torch.optim.SGD, momentum=0.9, fused=True),
+    "nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True, fused=True),
+    "adagrad": partial(torch.optim.Adagrad, fused=True),
+    "rmsprop": torch.optim.RMSprop,
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
+}
 
 
 class Optim:
     """Changes the weights of one net; a task may hold several.
 
     steps: how often `minimize` will be called, which a schedule needs to know.
+    averaged: the net to evaluate and to save: a copy whose weights and floating-point buffers are the exponential running average
+    of those of `net` if `config.ema` is set, else `net` itself.
     """
 
     def __init__(self, net: nn.Module, config: OptimConfig, place: Place, steps: int) -> None:
         self._config, self._place, self._steps = config, place, steps
         self._weights = [weight for weight in net.parameters() if weight.requires_grad]
-        rule = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.name]
-        self._rule = rule(self._weights, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self._rule = RULES[config.name](self._weights, lr=config.lr, weight_decay=config.weight_decay)
+        self._net = net
+        self.averaged = deepcopy(net).requires_grad_(False).eval() if config.ema else net
         self._step = 0
 
     @property
     def lr(self) -> float:
         """Learning rate of the next step."""
-        return self._config.lr * SCHEDULES[self._config.schedule](self._step, self._steps)
+        config = self._config
+        return config.lr * share(config.schedule, self._step, self._steps, warmup=config.warmup, final=config.final)
 
     def minimize(self, loss_fn: LossFn, batch: Any) -> Metrics:
         """One update. Returns the metrics of `loss_fn` and the loss itself, over the whole batch.
@@ -61,13 +76,29 @@ class Optim:
             group["lr"] = self.lr
         self._rule.step()
         self._step += 1
+        if self._config.ema:
+            self._average()
         return metrics
 
+    @torch.no_grad()
+    def _average(self) -> None:
+        """The decay is smaller in the first steps, (1 + step) / (10 + step), so that the start is soon forgotten."""
+        weight = 1 - min(self._config.ema, (1 + self._step) / (10 + self._step))
+        pairs = list(zip(self.averaged.state_dict().values(), self._net.state_dict().values(), strict=True))
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in floats], [now for _, now in floats], weight)
+        for mean, now in pairs:
+            if not mean.is_floating_point():  # the count of batches that batch norm has seen
+                mean.copy_(now)
+
     def state_dict(self) -> dict[str, Any]:
-        return {"rule": self._rule.state_dict(), "step": self._step}
+        average = {"average": self.averaged.state_dict()} if self._config.ema else {}
+        return {"rule": self._rule.state_dict(), "step": self._step, **average}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._rule.load_state_dict(state_dict["rule"])
+        if self._config.ema:
+            self.averaged.load_state_dict(state_dict["average"])
         self._step = state_dict["step"]
 
 

@@ -1,24 +1,60 @@
-"""Learning rates as pure functions of the step: a share of the highest rate, 0 to 1."""
+"""Learning rates as pure functions of the step: a share of the highest rate, 0 to 1.
+
+Each schedule is a function of (progress, final): `progress` is the share of the training that is done, 0 to below 1, and
+`final` the share of the rate that a falling schedule leaves at the end.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
+PEAK = 0.3  # share of a one-cycle training before its highest rate
 
-def constant(step: int, steps: int) -> float:
+
+def constant(progress: float, final: float) -> float:
     return 1.0
 
 
-def one_cycle(step: int, steps: int) -> float:
-    """A cosine up from 1/25 over the first 30 % of the steps, then a cosine down to 0.
+def step_decay(progress: float, final: float) -> float:
+    """Two equal drops, after a half and after three quarters, as in He et al., "Deep Residual Learning", 2016, section 4.2."""
+    return final ** (((progress >= 0.5) + (progress >= 0.75)) / 2)
+
+
+def exponential(progress: float, final: float) -> float:
+    return final**progress
+
+
+def cosine(progress: float, final: float) -> float:
+    """Loshchilov and Hutter, SGDR (arXiv 1608.03983), equation 5, without restarts."""
+    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def one_cycle(progress: float, final: float) -> float:
+    """A cosine up from 1/25 over the first 30 %, then a cosine down to 0.
 
     Source: Smith and Topin, Super-Convergence (arXiv 1708.07120), in the two-phase cosine form common today; momentum stays.
     """
-    peak = max(1, round(0.3 * steps))
-    if step < peak:
-        return 1 + (1 / 25 - 1) * (1 + math.cos(math.pi * step / peak)) / 2
-    return (1 + math.cos(math.pi * (step - peak) / max(1, steps - peak))) / 2
+    if progress < PEAK:
+        return 1 + (1 / 25 - 1) * (1 + math.cos(math.pi * progress / PEAK)) / 2
+    return (1 + math.cos(math.pi * (progress - PEAK) / (1 - PEAK))) / 2
 
 
-SCHEDULES: dict[str, Callable[[int, int], float]] = {"constant": constant, "one-cycle": one_cycle}
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "constant": constant,
+    "step": step_decay,
+    "exponential": exponential,
+    "cosine": cosine,
+    "one-cycle": one_cycle,
+}
+
+
+def share(name: str, step: int, steps: int, *, warmup: float, final: float) -> float:
+    """The share of the highest rate that `step` (from 0) of `steps` takes.
+
+    warmup: share of the steps in which the rate first rises in a straight line, the first step above 0; the schedule has the rest.
+    """
+    rising = round(warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return SCHEDULES[name]((step - rising) / max(1, steps - rising), final)

@@ -1,16 +1,14 @@
-"""Opening pictures of unknown origin, and augmentation whose randomness has an address (seed, epoch, index)."""
+"""Opening pictures of unknown origin and bringing them to a size."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -64,60 +62,3 @@ def resize(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[Tensor, "c 
     channels, height, width = shape
     small = image.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(small, dtype=np.uint8).reshape(height, width, channels)).permute(2, 0, 1).contiguous()
-
-
-def affine(
-    images: Float[Tensor, "n c h w"],
-    *,
-    angle_deg: Float[Tensor, " n"],
-    shift_px: Float[Tensor, "n 2"],
-    scale: Float[Tensor, " n"],
-) -> Float[Tensor, "n c h w"]:
-    """Each image enlarged by `scale` and turned counter-clockwise by `angle_deg` about its centre, then moved.
-
-    shift_px: (right, down).  Bilinear; zeros come in from outside. The memory format stays that of `images`.
-    """
-    height, width = images.shape[-2:]
-    angle = angle_deg * (math.pi / 180)
-    cos, sin = angle.cos() / scale, angle.sin() / scale
-    # From a pixel of the result (x right, y down, from the centre) back to its source: undo the shift, the turn, the scale.
-    back = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-    start = -(back @ shift_px.unsqueeze(2))
-    half = back.new_tensor([width / 2, height / 2])  # affine_grid counts in half widths and half heights
-    theta = torch.cat([back * half / half.unsqueeze(1), start / half.unsqueeze(1)], 2)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    channels_last = images.is_contiguous(memory_format=torch.channels_last)
-    return moved.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-
-
-def uniforms(seed: int, epoch: int, index: Int64[Tensor, " n"], count: int) -> Float[Tensor, "n count"]:
-    """`count` random numbers in [0, 1) for every sample: a pure function of (seed, epoch, index, column).
-
-    seed, epoch: below 2**63.  Multiples of 2**-24, bitwise the same on every device. Each sample is a SplitMix64 stream
-    (Steele, Lea and Flood, OOPSLA 2014) that starts at a hash of its address.
-    """
-    key = _mix(_mix(torch.full_like(index, seed) + _GAMMA) + epoch)
-    start = _mix(key + index)
-    column = torch.arange(1, count + 1, device=index.device)
-    mixed = _mix(start.unsqueeze(1) + column * _GAMMA)
-    return _shift(mixed, 40).float() * 2.0**-24
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 64) if word >> 63 else word
-
-
-_GAMMA = _signed(0x9E3779B97F4A7C15)
-
-
-def _shift(x: Int64[Tensor, "*any"], bits: int) -> Int64[Tensor, "*any"]:
-    """The logical right shift; torch's own keeps the sign."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _mix(x: Int64[Tensor, "*any"]) -> Int64[Tensor, "*any"]:
-    """SplitMix64's finaliser, a bijection of 64-bit words; int64 products wrap around like unsigned ones."""
-    x = (x ^ _shift(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shift(x, 27)) * _signed(0x94D049BB133111EB)
-    return x ^ _shift(x, 31)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gipi import catalog
-from gipi.config import AugmentConfig, Config
+from gipi.config import Config
 from gipi.data.stream import ImageBatch, ImageSet, ImageStream
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
@@ -20,7 +20,7 @@ from gipi.errors import ConfigError, nearest
 from gipi.inspect.training import write_training_report
 from gipi.model import Card
 from gipi.models.kinds import build_net
-from gipi.ops.image import affine, uniforms
+from gipi.ops.augment import augment, mix
 from gipi.ops.metrics import Mean, Metrics, correct, values
 from gipi.runs import Run
 from gipi.tasks.classifier import Classifier, load_images
@@ -35,12 +35,15 @@ class Classify:
         self._held_out: ImageSet | None = None
         if config.data.holdout:
             train, self._held_out = train.hold_out(config.data.holdout)
+        if config.data.limit:
+            train = train.limit(config.data.limit)
         self._stream = ImageStream(train.to(place.device), config.data.batch, config.run.seed)
         self.every = self._stream.batches_per_epoch
         self.steps = config.run.epochs * self.every
         card = _card(config, train, self._digest)
         self.model = Classifier(build_net(card.net, card.args).train(), card, place)
         self._optim = Optim(self.model.net, config.optim, place, self.steps)
+        self.answering = Classifier(self._optim.averaged, card, place)  # what is evaluated and saved
         self._config, self._place = config, place
 
     def parts(self) -> dict[str, Stateful]:
@@ -50,40 +53,46 @@ class Classify:
         return self._stream
 
     def step(self, batch: ImageBatch) -> Metrics:
-        lr = self._optim.lr
-        pixels = augment(batch.images, self._config.data.augment, self._config.run.seed, batch.epoch, batch.number)
-        images = self._place.put_images(self.model.scale(pixels))
-        return {**self._optim.minimize(self._loss, batch._replace(images=images)), "lr": Mean(lr, 1)}
+        lr, change = self._optim.lr, self._config.data.augment
+        address = self._config.run.seed, batch.epoch, batch.number
+        images = self.model.scale(augment(batch.images.float(), change, *address))
+        if change.mixes:
+            images, own = mix(images, change, *address)
+            batch = batch._replace(own=own, others=batch.labels.roll(-1))
+        batch = batch._replace(images=self._place.put_images(images))
+        return {**self._optim.minimize(self._loss, batch), "lr": Mean(lr, 1)}
 
     def _loss(self, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
-        logits = self.model.net(part.images).float()
-        return (
-            F.cross_entropy(logits, part.labels),
-            len(part.labels),
-            {"accuracy": correct(logits.detach(), part.labels)},
-        )
+        logits, smoothing = self.model.net(part.images).float(), self._config.optim.label_smoothing
+        if part.own is None or part.others is None:
+            loss = F.cross_entropy(logits, part.labels, label_smoothing=smoothing)
+        else:
+            own, others = (F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+                           for labels in (part.labels, part.others))  # fmt: skip
+            loss = torch.lerp(others, own, part.own).mean()
+        return loss, len(part.labels), {"accuracy": correct(logits.detach(), part.labels)}
 
     def evaluate(self) -> Metrics:
-        return self.model.evaluate(self._held_out).metrics if self._held_out else {}
+        return self.answering.evaluate(self._held_out).metrics if self._held_out else {}
 
     def save_model(self, path: Path) -> None:
-        self.model.save(path)
+        self.answering.save(path)
 
     def finish(self, run: Run) -> None:
         """Look at the test set, once: its score goes into the metrics and the model's card, its mistakes into the report."""
         data = load_images(self._config.data.name, "test")
-        judge = Classifier(self.model.net, self.model.card, replace(self._place, dtype=torch.float32))
+        judge = Classifier(self.answering.net, self.answering.card, replace(self._place, dtype=torch.float32))
         result = judge.evaluate(data)
         numbers = values(result.metrics)
-        card = self.model.card
+        card = self.answering.card
         card = replace(card, metrics=numbers, data={**card.data, f"{data.name}/test": data.digest()})
-        self.model = Classifier(self.model.net, card, self._place)
+        self.answering = Classifier(self.answering.net, card, self._place)
         self.save_model(run.model_path)
         last = run.rows()[-1]
         run.append({"split": "test", "step": last["step"], "steps": last["steps"], "time_s": last["time_s"], **numbers})
         write_training_report(
             run,
-            self.model.net,
+            self.answering.net,
             card,
             images=data.images,
             labels=data.labels,
@@ -91,15 +100,6 @@ class Classify:
             scores=result.scores,
             confusion=result.confusion,
         )
-
-
-def augment(pixels: Tensor, change: AugmentConfig, seed: int, epoch: int, index: Tensor) -> Tensor:
-    """Images (n, c, h, w) as training sees them: each one's change is a function of (seed, epoch, its index) alone."""
-    if change == AugmentConfig():
-        return pixels
-    draw = uniforms(seed, epoch, index, 4) * 2 - 1
-    angle, shift, zoom = draw[:, 0] * change.rotate_deg, draw[:, 1:3] * change.shift_px, 1 + draw[:, 3] * change.scale
-    return affine(pixels.float(), angle_deg=angle, shift_px=shift, scale=zoom)
 
 
 def _card(config: Config, data: ImageSet, digest: dict[str, str]) -> Card:
