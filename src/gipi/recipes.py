@@ -39,7 +39,7 @@ _BEST = Config(
         augment=AugmentConfig(rotate_deg=10, shift_px=2.5, scale=0.1, shear_deg=10, elastic_px=2),
     ),
     optim=OptimConfig("adamw", lr=3e-3, weight_decay=0.01, schedule="one-cycle", ema=0.999),
-    run=RunConfig(epochs=12),
+    run=RunConfig(epochs=10),
 )
 
 RECIPES = {
