@@ -79,7 +79,7 @@ class AugmentConfig:
             _within(f"data.augment.{name}", getattr(self, name), 0, high)
         if self.mixup and self.cutmix:
             raise ConfigError(
-                f"data.augment.mixup {self.mixup} and data.augment.cutmix {self.cutmix} both mix images: choose one, set the other to 0"
+                f"data.augment.mixup {self.mixup} and data.augment.cutmix {self.cutmix} both mix: set one to 0"
             )
 
     @property
@@ -147,7 +147,7 @@ class OptimConfig:
         _within("optim.accumulate", self.accumulate, 1, 1_000_000)
         if self.weight_decay and self.name not in DECAYING:
             raise ConfigError(
-                f"optim.weight_decay {self.weight_decay} needs a rule that decays weights ({', '.join(DECAYING)}), got {self.name!r}"
+                f"optim.weight_decay {self.weight_decay} needs optim.name {' or '.join(DECAYING)}, got {self.name!r}"
             )
         if self.final != FINAL and self.schedule in ("constant", "one-cycle"):
             raise ConfigError(f"optim.final {self.final} needs optim.schedule step, exponential or cosine, got {self.schedule!r}")

@@ -58,9 +58,9 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def claim(folder: Path) -> Iterator[bool]:
-    """Whether `folder` (made if it is missing) is this process's to work in; a lock that ends with the process, however that ends.
+    """Whether `folder` (made if it is missing) is this process's to work in: a lock that ends with the process, however it ends.
 
-    Several processes that go through the same list of folders so share the work. On Windows, which lacks such locks, every claim is granted.
+    Processes that go through the same folders so share the work. On Windows, which lacks such locks, every claim is granted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "ab") as file:

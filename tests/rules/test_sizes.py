@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "gipi"
-BUDGETS = {"engine/loop.py": 80, "engine/optim.py": 120, "cli.py": 250, "foreign.py": 320, "data/fetch.py": 200}
-FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250}
+BUDGETS = {"engine/loop.py": 80, "engine/optim.py": 120, "foreign.py": 320, "data/fetch.py": 200}
+FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250, "cli": 150}
 ANY = 250
 WHOLE = 8_000
 

@@ -52,7 +52,7 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 def share(name: str, step: int, steps: int, *, warmup: float, final: float) -> float:
     """The share of the highest rate that `step` (from 0) of `steps` takes.
 
-    warmup: share of the steps in which the rate first rises in a straight line, the first step above 0; the schedule has the rest.
+    warmup: share of the steps in which the rate first rises in a straight line; the schedule has the rest.
     """
     rising = round(warmup * steps)
     if step < rising:

@@ -1,12 +1,12 @@
 """Augmentation of image batches on their device: every random number has an address (seed, epoch, index of the sample).
 
-One image's change does not depend on the batch it is in, except that mixup and cutmix take the next image of the batch as partner.
+One image's change does not depend on its batch, except that mixup and cutmix take the next image of the batch as partner.
 All moves of pixels (turn, slant, zoom, crop, mirror, shift, bend) are one resampling: they cost and blur once.
 
-Sources: elastic deformation after Simard, Steinkraus and Platt, 2003 (theirs smooths noise at every pixel; ours is a cubic B-spline
-over a coarse grid of random displacements, a tenth of the work); random erasing, Zhong et al., arXiv 1708.04896 (theirs fills with noise; ours
-with one random grey); mixup, Zhang et al., arXiv 1710.09412, and CutMix, Yun et al., arXiv 1905.04899 (theirs draw one weight a batch; ours
-one an image).
+Sources: elastic deformation after Simard, Steinkraus and Platt, ICDAR 2003 (theirs smooths noise at every pixel; ours is a cubic
+B-spline over a coarse grid of random displacements); random erasing, Zhong et al., arXiv 1708.04896 (theirs fills with noise,
+ours with one random grey); mixup, Zhang et al., arXiv 1710.09412, and CutMix, Yun et al., arXiv 1905.04899 (theirs draw one
+weight for a batch, ours one for each image).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GRID = 20
 
 
 def augment(images: Images, change: AugmentConfig, seed: int, epoch: int, index: Int64[Tensor, " n"]) -> Images:
-    """Images of 0 to 255 as training sees them, but for mixing: each one's change is a function of (seed, epoch, its index) alone."""
+    """Images of 0 to 255 as training sees them, but for mixing: each one's change is a function of (seed, epoch, its index)."""
     if change == AugmentConfig():
         return images
     draw = uniforms(seed, epoch, index, GRID + (2 * KNOTS * KNOTS if change.elastic_px else 0))
@@ -89,16 +89,17 @@ def warp(
     mirror: Bool[Tensor, " n"],
     bend_px: Float[Tensor, "n h w 2"] | None = None,
 ) -> Images:
-    """Each image mirrored, slanted, enlarged by `scale` and turned counter-clockwise about its centre, then moved, in one resampling.
+    """Each image mirrored, slanted, enlarged by `scale` and turned counter-clockwise about its centre, then moved.
 
-    shear_deg: the angle by which upright lines lean to the left.  shift_px: (right, down).  bend_px: how much further (right, down) each
-    pixel of the result looks in the source.  Bilinear; zeros come in from outside. The memory format stays that of `images`.
+    shear_deg: the angle by which upright lines lean to the right.  shift_px: (right, down).  bend_px: how much further (right,
+    down) each pixel of the result looks in the source.  One bilinear resampling; zeros come in from outside. The memory format
+    stays that of `images`.
     """
     n, _, height, width = images.shape
     angle = angle_deg * (math.pi / 180)
     cos, sin = angle.cos() / scale, angle.sin() / scale
     slant, sign = (shear_deg * (math.pi / 180)).tan(), 1 - 2 * mirror.float()
-    # From a pixel of the result (x right, y down, from the centre) back to its source: undo the shift, turn, scale, slant, mirror.
+    # From a pixel of the result (x right, y down, from the centre) to its source: undo the shift, turn, scale, slant, mirror.
     across = torch.stack([sign * (cos - slant * sin), -sign * (sin + slant * cos)], 1)
     back = torch.stack([across, torch.stack([sin, cos], 1)], 1)
     start = -(back @ shift_px.unsqueeze(2))
@@ -148,7 +149,7 @@ def _erase(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"]) ->
 
 
 def _inside(images: Images, x: Tensor, y: Tensor, wide: Tensor, tall: Tensor) -> Tensor:
-    """Whether each pixel's centre is in the rectangle about (x, y), (n, 1, h, w); all four in shares of the image's sides, each (n)."""
+    """Whether each pixel's centre is in the rectangle about (x, y): (n, 1, h, w). All are (n), in shares of the image's sides."""
     height, width = images.shape[-2:]
     across = (torch.arange(width, device=images.device) + 0.5) / width
     down = (torch.arange(height, device=images.device) + 0.5) / height

@@ -1,0 +1,63 @@
+"""The command line: reads the arguments, calls the Python API, prints, exits. Nothing here that Python cannot do.
+
+Results go to stdout (JSON with --json), progress to stderr.
+Exit 0 done, 1 it failed, 2 asked wrongly, 130 or 143 stopped and saved.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from gipi import __version__, catalog
+from gipi.cli.look import inspect, list_all
+from gipi.cli.train import train
+from gipi.cli.use import evaluate, import_weights, predict
+from gipi.errors import ConfigError, GipiError
+from gipi.recipes import DEFAULT
+
+VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "train": (train, "train a net by a recipe"),
+    "eval": (evaluate, "score a model on a data set"),
+    "predict": (predict, "read pictures"),
+    "inspect": (inspect, "look inside: layer table, mistakes, what each layer sees"),
+    "import": (import_weights, "make a model of the textbook's own weights"),
+    "list": (list_all, "recipes, shipped models, nets, data sets"),
+}
+
+USAGE = f"""gipi {__version__}: the landmark deep-vision systems, to run and to look inside
+
+usage: gipi VERB ...     gipi VERB --help     gipi --version
+
+{chr(10).join(f"  {verb:8} {about}" for verb, (_, about) in VERBS.items())}
+
+start with: gipi train {DEFAULT}
+--traceback after any verb shows where an error comes from
+"""
+
+
+def main() -> None:
+    """Entry point of the command `gipi`."""
+    argv = [word for word in sys.argv[1:] if word != "--traceback"]
+    try:
+        sys.exit(_run(argv))
+    except GipiError as error:
+        if "--traceback" in sys.argv:
+            raise
+        print(f"gipi: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        sys.stderr.close()
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"gipi {__version__}")
+        return 0
+    return catalog.entry(VERBS, argv[0], "verb")[0](argv[1:])

@@ -1,0 +1,62 @@
+"""gipi train."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from gipi import catalog
+from gipi.cli.common import Json, parse, print_json
+from gipi.config import DataConfig, OptimConfig, RunConfig
+from gipi.errors import ConfigError
+from gipi.recipes import DEFAULT, RECIPES
+from gipi.screen import Screen
+
+STOPPED = {"SIGINT": 130, "SIGTERM": 143}
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """Train by a recipe; every flag replaces one value of it. `--data NAME` is short for `--data.name NAME`."""
+
+    data: DataConfig
+    optim: OptimConfig
+    run: Annotated[RunConfig, arg(name="")]
+    out: Annotated[Path | None, arg(help="the run folder; runs/RECIPE-NNN if not given")] = None
+    resume: Annotated[Path | None, arg(help="go on with this run folder instead, exactly where it was")] = None
+    json: Json = False
+
+
+def train(argv: list[str]) -> int:
+    named = bool(argv) and not argv[0].startswith("-")
+    name = argv.pop(0) if named else DEFAULT
+    recipe = catalog.entry(RECIPES, name, "recipe").config
+    argv = [re.sub(r"^--data(?=$|=)", "--data.name", word) for word in argv]
+    args = parse(TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.run))
+    config = replace(recipe, data=args.data, optim=args.optim, run=args.run)
+    if args.resume and (named or config != recipe or args.out):
+        raise ConfigError("--resume goes on with the run's own values: leave the other flags out")
+
+    from gipi import api
+
+    with Screen() as screen:
+        run = api.resume(args.resume, echo=screen.show) if args.resume else api.train(config, out=args.out, echo=screen.show)
+    last, data = (run.rows() or [{"step": 0}])[-1], run.config()["data"]["name"]
+    if run.ended() == "stopped":
+        go_on = f"gipi train --resume {shlex.quote(str(run.path))}"
+        print(f"stopped at step {last['step']:,} and saved; go on with: {go_on}", file=sys.stderr)
+        return STOPPED[run.why()]
+    if args.json:
+        result = {key: last[key] for key in last if key not in ("step", "steps", "split")}
+        print_json({"run": str(run.path), "model": str(run.model_path), "data": data, **result})
+    else:
+        print(f"test accuracy {last['accuracy']:.2%} on {data}, {last['time_s']:.0f} s of training")
+        print(f"model   {run.model_path}\nreport  {run.path / 'report.html'}")
+        print(f"next    gipi inspect {run.path} --mistakes {data}\n        gipi predict {run.path} your-own-digit.png")
+    return 0
