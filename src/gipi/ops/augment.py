@@ -91,7 +91,7 @@ def warp(
 ) -> Images:
     """Each image mirrored, slanted, enlarged by `scale` and turned counter-clockwise about its centre, then moved.
 
-    shear_deg: the angle by which upright lines lean to the right.  shift_px: (right, down).  bend_px: how much further (right,
+    shear_deg: the angle by which upright lines lean to the left.  shift_px: (right, down).  bend_px: how much further (right,
     down) each pixel of the result looks in the source.  One bilinear resampling; zeros come in from outside. The memory format
     stays that of `images`.
     """
