@@ -159,7 +159,7 @@ HOSTILE = {
             ("net", ["deepconvnet"]),
             ("args", "classes"),
             ("args", ["classes"]),
-            ("args", {"classes": "3"}),
+            ("args", {"classes": [3]}),
             ("args", {"classes": None}),
             ("classes", 3),
             ("classes", "abc"),

@@ -6,6 +6,8 @@ import builtins
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from gipi import runs
 from gipi.errors import RunError
-from gipi.runs import Run, environment, new_run_path, write_atomic
+from gipi.runs import Run, claim, environment, new_run_path, write_atomic
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -368,3 +370,42 @@ def test_the_environment_is_plain_json():
     assert facts["cores"] >= 1
     assert set(facts["versions"]) == {"gipi", "python", "torch", "numpy"}
     assert runs.environment()["system"] == facts["system"]
+
+
+# --- claim
+
+no_locks = pytest.mark.skipif(sys.platform == "win32", reason="Windows lacks such locks")
+
+
+@no_locks
+def test_a_folder_is_one_process_s_until_that_is_killed(tmp_path: Path):
+    code = "import sys, gipi.runs as r, pathlib as p\nwith r.claim(p.Path(sys.argv[1])) as mine: print(mine, flush=True); input()"
+    folder = tmp_path / "deep" / "run"
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        with claim(folder) as mine:
+            assert not mine
+        with claim(tmp_path / "elsewhere") as mine:
+            assert mine
+        other.kill()
+    with claim(folder) as mine:
+        assert mine
+
+
+@no_locks
+def test_a_claim_ends_with_its_block_and_lets_errors_through(tmp_path: Path):
+    with claim(tmp_path) as first, claim(tmp_path) as second:
+        assert (first, second) == (True, False)
+    for error in (ZeroDivisionError, BlockingIOError):
+        with pytest.raises(error, match="True"), claim(tmp_path) as mine:
+            raise error(mine)
+    with claim(tmp_path) as mine:
+        assert mine
+
+
+def test_a_claim_where_nothing_can_be_written(tmp_path: Path):
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(RunError, match="cannot write the folder"), claim(tmp_path / "file"):
+        pass

@@ -13,9 +13,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gipi.api import evaluate, features, import_weights, layers, load, load_images, mistakes, predict, resume, train
+    from gipi.api import (
+        augmented,
+        evaluate,
+        exciting,
+        features,
+        fields,
+        import_weights,
+        layers,
+        load,
+        load_images,
+        mistakes,
+        predict,
+        resume,
+        train,
+    )
     from gipi.config import Config
     from gipi.errors import GipiError
+    from gipi.lab import study
     from gipi.recipes import RECIPES
 
 __version__ = "0.1.0"
@@ -30,12 +45,16 @@ _VERBS = (
     "layers",
     "mistakes",
     "features",
+    "fields",
+    "exciting",
+    "augmented",
     "import_weights",
 )
 _HOME = {
     **dict.fromkeys(_VERBS, "gipi.api"),
     "Config": "gipi.config",
     "GipiError": "gipi.errors",
+    "study": "gipi.lab",
     "RECIPES": "gipi.recipes",
 }
 
@@ -43,8 +62,11 @@ __all__ = [
     "RECIPES",
     "Config",
     "GipiError",
+    "augmented",
     "evaluate",
+    "exciting",
     "features",
+    "fields",
     "import_weights",
     "layers",
     "load",
@@ -52,6 +74,7 @@ __all__ = [
     "mistakes",
     "predict",
     "resume",
+    "study",
     "train",
 ]
 

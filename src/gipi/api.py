@@ -3,82 +3,94 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import overload
 
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
 from gipi import __version__, catalog
-from gipi.config import Config
-from gipi.engine.loop import fit
+from gipi.config import Config, Views
 from gipi.engine.place import Place, decide_place
 from gipi.errors import DataError, RunError, WeightsError, nearest
 from gipi.foreign import read_numpy_pickle
+from gipi.inspect import exciting as excite
 from gipi.inspect import figures
+from gipi.inspect.augmented import EPOCHS, augmented_figure, versions
+from gipi.inspect.fields import fields_figure, middle_fields
 from gipi.inspect.layers import LayerTable, feature_maps, layer_table
 from gipi.model import Card, find_model, save_model
 from gipi.models import deepconvnet
-from gipi.runs import Row, Run, new_run_path
+from gipi.runs import Run, new_run_path
 from gipi.tasks.classifier import Classification, Classifier, Evaluation, load_images
+from gipi.tasks.classify import Classify
+from gipi.tasks.committee import Committee
+from gipi.tasks.members import Echo, join, processes, train_members, train_one
 
-Echo = Callable[[Row], None]
+Models = str | Path | Sequence[str | Path]
 
 
-def train(config: Config, *, out: Path | None = None, echo: Echo | None = None) -> Run:
+def train(config: Config, *, out: Path | None = None, echo: Echo | None = None, report: bool = True) -> Run:
     """Train by `config` into the folder `out` (runs/RECIPE-NNN if None); `echo` is called with every row of metrics.
 
+    report: write report.html, too, which takes a few seconds.
     Ctrl-C and SIGTERM save and return; `run.ended()` tells "stopped" from "done".
     Raises ConfigError, DataError or DeviceError before anything is written, RunError if the training cannot go on.
     """
-    return _train(config, lambda: Run.create(config.to_json(), out or new_run_path(config.recipe or config.net.name), echo))
+    several = processes(config, out) > 1
+    path = out or new_run_path(config.recipe or config.net.name)
+
+    def open_run() -> Run:
+        return join(config, path, echo) if several else Run.create(config.to_json(), path, echo)
+
+    return train_members(config, open_run, echo, report) if config.run.members > 1 else train_one(config, open_run, report)
 
 
-def resume(path: Path, *, echo: Echo | None = None) -> Run:
+def resume(path: Path, *, echo: Echo | None = None, report: bool = True) -> Run:
     """Go on with a run that was stopped or killed, as if it had never been. Raises RunError if there is nothing to go on with."""
     run = Run.open(path, echo)
-    if run.ended() == "done":
-        raise RunError(f"{path} is done: train again with another --out, or look at it: gipi eval {path}")
     config = Config.from_json(run.config())
+    if processes(config, path) == 1 and run.ended() == "done":
+        raise RunError(f"{path} is done: train again with another --out, or look at it: gipi eval {path}")
+    if config.run.members > 1:
+        return train_members(config, lambda: run, echo, report)
     run.end("running", "resumed")
-    return _train(config, lambda: run)
+    return train_one(config, lambda: run, report)
 
 
-def _train(config: Config, open_run: Callable[[], Run]) -> Run:
-    place = decide_place(device=config.run.device, precision=config.run.precision, seed=config.run.seed)
-    with torch.random.fork_rng(enabled=True):  # the caller's random numbers are left as they are
-        torch.manual_seed(place.seed)
-        task = catalog.resolve(catalog.entry(catalog.KINDS, config.kind, "kind").factory)(config, place)
-        run = open_run()
-        try:
-            run.write_json("env.json", {**run.environment(), "place": str(place)})
-            if stopped := fit(task, place, run, task.steps, task.every):
-                run.end("stopped", stopped)
-                return run
-            task.finish(run)
-        except Exception as error:
-            with suppress(RunError):  # on a full disk even that cannot be written
-                run.end("failed", f"{type(error).__name__}: {error}")
-            raise
-    run.end("done", "all steps trained")
-    return run
+@overload
+def load(model: str | Path, *, place: Place | None = None) -> Classifier: ...
+@overload
+def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Classifier | Committee: ...
+def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Classifier | Committee:
+    """A model file, a run folder or a shipped model, ready to predict; in float32 on the CPU unless `place` says otherwise.
+
+    Several models of the same classes answer together with the mean of their probabilities, or what most of them say with `vote`.
+    tta: "shift" answers with the mean over the picture and it moved by a pixel each way, "flip" over it and its mirror image.
+    Raises WeightsError for what is no model, ConfigError for models of different classes, a vote of one and mirrored digits.
+    """
+    names = [model] if isinstance(model, str | Path) else model
+    place = place or decide_place(device="cpu", precision="fp32")
+    loaded = [(str(name), Classifier.load(find_model(name), place)) for name in names]
+    alone = isinstance(model, str | Path) and not vote and tta == "none"
+    return loaded[0][1] if alone else Committee(loaded, vote=vote, tta=tta)
 
 
-def load(model: str | Path, *, place: Place | None = None) -> Classifier:
-    """A model file, a run folder or a shipped model, ready to predict; in float32 on the CPU unless `place` says otherwise."""
-    return Classifier.load(find_model(model), place or decide_place(device="cpu", precision="fp32"))
+def evaluate(
+    model: Models, data: str, *, split: str = "test", vote: bool = False, tta: Views = "none", place: Place | None = None
+) -> Evaluation:
+    """Score of a model, or of several as in `load`, on a data set of the catalogue. Raises ConfigError for other classes."""
+    return load(model, vote=vote, tta=tta, place=place).evaluate(load_images(data, split))
 
 
-def evaluate(model: str | Path, data: str, *, split: str = "test", place: Place | None = None) -> Evaluation:
-    """Score of a model on a data set of the catalogue. Raises ConfigError if their classes differ."""
-    return load(model, place=place).evaluate(load_images(data, split))
-
-
-def predict(model: str | Path, files: Iterable[Path]) -> Iterator[tuple[Path, Classification | DataError]]:
-    """An answer for each file, or the error that kept it from one; one bad file does not stop the others."""
-    classifier = load(model)
+def predict(
+    model: Models, files: Iterable[Path], *, vote: bool = False, tta: Views = "none"
+) -> Iterator[tuple[Path, Classification | DataError]]:
+    """An answer for each file, or the error that kept it from one; one bad file does not stop the others. Models as in `load`."""
+    classifier = load(model, vote=vote, tta=tta)
     for file in files:
         try:
             yield file, classifier.predict(file)
@@ -107,6 +119,43 @@ def features(model: str | Path, image: Path) -> Image.Image:
     classifier = load(model)
     framed = classifier.frame(image)
     return _picture(figures.features(feature_maps(classifier.net, classifier.scale(framed[None])), framed))
+
+
+def fields(model: str | Path, image: Path) -> Image.Image:
+    """A picture of how much of an image one value of each layer of a model sees: its receptive field."""
+    classifier = load(model)
+    return _picture(fields_figure(middle_fields(classifier.net, classifier.card.image), classifier.frame(image)))
+
+
+def exciting(model: str | Path, data: str, *, layer: str | None = None, channel: int | None = None) -> Image.Image:
+    """A picture of the parts of a data set's test images that excite the channels of each convolution most.
+
+    layer: the name of one convolution, to see more of its channels.  channel: one of them, to see more images.
+    Raises ConfigError for an unknown layer, a channel that it does not have, a channel without a layer, or images that the
+    model does not take.
+    """
+    classifier, images = load(model), load_images(data, "test")
+    _, depth, height, width = images.images.shape
+    layers = excite.convolutions(classifier.net, (depth, height, width))
+    channels = excite.choose(layers, layer, channel)
+    count = excite.IMAGES if channel is None else excite.ALL_IMAGES
+    tops = excite.most_exciting(classifier.net, map(classifier.scale, images.images.split(100)), channels, count)
+    return _picture(excite.exciting_figure(tops, layers, channels, images))
+
+
+def augmented(config: Config) -> Image.Image:
+    """A picture of some training images and of what a training by `config` feeds the net for them in its first epochs.
+
+    Raises ConfigError, DataError or DeviceError as `train` does.
+    """
+    place = decide_place(device=config.run.device, precision=config.run.precision, seed=config.run.seed)
+    with torch.random.fork_rng(enabled=True):
+        task = Classify(config, place)
+    epochs = min(EPOCHS, config.run.epochs)
+    shown = versions(islice(task.source(), epochs * task.every), task.prepare)
+    black, white = task.model.scale(torch.tensor([0, 255])).tolist()
+    title = f"What a training by {config.recipe or config.net.name} feeds its net for the same images of {config.data.name!r}."
+    return _picture(augmented_figure(shown, task.model.card.classes, epochs, black=black, white=white, title=title))
 
 
 def _picture(figure: Figure) -> Image.Image:

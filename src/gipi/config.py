@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from gipi.errors import ConfigError, nearest
@@ -19,6 +19,7 @@ T = TypeVar("T")
 Precision = Literal["auto", "fp32", "bf16"]
 Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "exponential", "cosine", "one-cycle"]
+Views = Literal["none", "shift", "flip"]
 DECAYING = ("sgd", "momentum", "nesterov", "adamw")  # rules that take a weight decay
 FINAL = 0.01  # share of the learning rate that is left at the end of a falling schedule, unless said otherwise
 
@@ -39,13 +40,13 @@ class NetConfig:
 
     name: str = "deepconvnet"
     """a net of the catalogue (see: gipi list)"""
-    args: dict[str, int | float | str] = field(default_factory=dict)
+    args: dict[str, bool | int | float | str] = field(default_factory=dict)
     """the net's own keyword arguments, set by recipes in Python"""
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of each training image; 0 turns one off. The order is that in which they are applied."""
+    """Random changes of each training image; 0 turns one off. First pixels move, all at once, then light changes."""
 
     rotate_deg: float = 0.0
     """turn by up to this angle, either way"""
@@ -58,7 +59,7 @@ class AugmentConfig:
     crop: float = 0.0
     """cut up to this share off the width and the height, anywhere, and enlarge the rest"""
     elastic_px: float = 0.0
-    """bend smoothly: every pixel moves by up to this many pixels"""
+    """bend smoothly: every pixel moves by up to this many pixels, each way"""
     flip: float = 0.0
     """share of the images that are mirrored left to right"""
     brightness: float = 0.0
@@ -78,9 +79,7 @@ class AugmentConfig:
                            ("contrast", 1)):  # fmt: skip
             _within(f"data.augment.{name}", getattr(self, name), 0, high)
         if self.mixup and self.cutmix:
-            raise ConfigError(
-                f"data.augment.mixup {self.mixup} and data.augment.cutmix {self.cutmix} both mix: set one to 0"
-            )
+            raise ConfigError(f"data.augment.mixup {self.mixup} and data.augment.cutmix {self.cutmix} both mix: set one to 0")
 
     @property
     def mixes(self) -> bool:
@@ -169,11 +168,14 @@ class RunConfig:
     """auto, cpu, cuda or cuda:N"""
     precision: Precision = "auto"
     """number format of the heavy layers; auto takes bf16 where the machine computes it faster"""
+    members: int = 1
+    """train this many, with the seeds seed, seed + 1, ..., as one ensemble"""
 
     def __post_init__(self) -> None:
         _among("precision", self.precision, Precision)
         _within("epochs", self.epochs, 1, 1_000_000)
         _within("seed", self.seed, 0, 2**31 - 1)
+        _within("members", self.members, 1, 1000)
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,10 @@ class Config:
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     run: RunConfig = RunConfig()
+
+    def members(self) -> list[Config]:
+        """What each member of the ensemble is trained by. Raises ConfigError if there are not enough seeds after `run.seed`."""
+        return [replace(self, run=replace(self.run, seed=self.run.seed + n, members=1)) for n in range(self.run.members)]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

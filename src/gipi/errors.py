@@ -6,6 +6,7 @@ GipiError
     WeightsError   a file of weights is missing, broken, hostile or does not fit the net
     RunError       a training cannot start, go on or be read back
     DeviceError    this machine cannot compute what was asked
+GipiWarning        what was asked can be done but is hardly what is wanted
 
 A message says what is wrong, what was got, what is allowed and what mends it.
 """
@@ -38,6 +39,10 @@ class RunError(GipiError):
 
 class DeviceError(GipiError):
     """This machine cannot compute what was asked."""
+
+
+class GipiWarning(UserWarning):
+    """What was asked can be done but is hardly what is wanted."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

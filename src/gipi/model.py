@@ -33,11 +33,12 @@ class Card:
     net: name in the catalogue.  args: keyword arguments of its factory.  image: channels, height, width of its input.
     framing: how a picture from outside is brought to that size, see `catalog.Dataset`.
     scale, mean, std: an input value is (pixel * scale - mean) / std.  metrics: of the test set.  data: digest of each set seen.
+    members: how many nets the file holds; of an ensemble, the names of their weights start with nets.0, nets.1, ...
     """
 
     kind: str
     net: str
-    args: dict[str, int | float | str]
+    args: dict[str, bool | int | float | str]
     classes: tuple[str, ...]
     image: tuple[int, int, int]
     framing: Literal["digit", "resize"]
@@ -49,12 +50,15 @@ class Card:
     parents: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     gipi: str = ""
+    members: int = 1
 
     def __post_init__(self) -> None:
         if not self.classes or min(self.image) < 1:
             raise ConfigError(f"card has {len(self.classes)} classes and images of {self.image}")
         if not all(map(math.isfinite, (self.scale, self.mean, self.std))) or self.std == 0:
             raise ConfigError(f"card has scale {self.scale}, mean {self.mean}, std {self.std}")
+        if not 1 <= self.members <= 1000:
+            raise ConfigError(f"card has {self.members} members, allowed are 1 to 1000")
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:

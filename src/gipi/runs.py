@@ -60,17 +60,21 @@ def write_atomic(path: Path, data: bytes) -> None:
 def claim(folder: Path) -> Iterator[bool]:
     """Whether `folder` (made if it is missing) is this process's to work in: a lock that ends with the process, however it ends.
 
-    Processes that go through the same folders so share the work. On Windows, which lacks such locks, every claim is granted.
+    Processes that go through the same folders so share the work. Windows lacks such locks: all is granted. Raises RunError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "ab") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "ab")  # noqa: SIM115
+    except OSError as error:
+        raise RunError(f"cannot write the folder {folder}: {error.strerror}") from error
+    with file:
         try:
             if sys.platform != "win32":
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = True
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            mine = False
+        yield mine
 
 
 def all_finite(state: Any) -> bool:
@@ -202,9 +206,8 @@ class Run:
 
     def end(self, status: str, why: str) -> None:
         """How it ended: done, stopped or failed."""
-        self.write_json(
-            "end.json", {"status": status, "why": why, "time": datetime.now(timezone.utc).isoformat(timespec="seconds")}
-        )
+        time = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.write_json("end.json", {"status": status, "why": why, "time": time})
 
     def ended(self) -> str:
         """done, stopped, failed, or running (also after a kill that left no time to say so)."""

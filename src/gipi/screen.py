@@ -16,7 +16,8 @@ class Screen:
     def show(self, row: dict[str, Any]) -> None:
         if row["split"] == "train":
             self._train = row
-        where = f"step {row['step']:>6,}/{row['steps']:,}  {row['time_s']:6.1f} s"
+        member = f"member {row['member']}  " if "member" in row else ""
+        where = f"{member}step {row['step']:>6,}/{row['steps']:,}  {row['time_s']:6.1f} s"
         numbers = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}"
         if row["split"] != "train" or row["step"] == row["steps"]:
             self._line(f"{where}  {row['split']:10}  {numbers}", "\n")

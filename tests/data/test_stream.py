@@ -162,6 +162,48 @@ def test_hold_out_of_all_or_nothing(share: float) -> None:
         numbered(10).hold_out(share)
 
 
+# Taking less
+
+
+@FEW
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_a_limit_takes_as_many_and_the_same_share_of_each_class(count: int, limit: int) -> None:
+    data = numbered(count)
+    if limit > count:
+        with pytest.raises(ConfigError, match=f"data.limit {limit} of 'numbered': allowed are 1 to {count}, or 0 for all"):
+            data.limit(limit)
+        return
+    less = data.limit(limit)
+    kept = places(less)
+    assert len(kept) == limit
+    assert kept == sorted(set(kept)), "no image twice, in their order"
+    assert less.labels.tolist() == [place % 3 for place in kept]
+    assert (less.name, less.split, less.classes) == (data.name, data.split, data.classes)
+    shares, wanted = torch.bincount(less.labels, minlength=3), torch.bincount(data.labels, minlength=3) * limit / count
+    assert (shares - wanted).abs().max() < 1
+
+
+def test_a_class_that_is_rare_stays_as_rare() -> None:
+    labels = torch.tensor([0] * 900 + [1] * 90 + [2] * 10)[torch.randperm(1000, generator=torch.Generator().manual_seed(1))]
+    less = replace(numbered(1000), labels=labels).limit(100)
+    assert torch.bincount(less.labels).tolist() == [90, 9, 1]
+
+
+def test_a_limit_is_the_same_in_every_run_and_lies_in_its_multiples() -> None:
+    """So that a study of fewer and fewer images takes images away and puts none in."""
+    torch.manual_seed(1)
+    kept = {limit: set(places(numbered(200).limit(limit))) for limit in (10, 20, 40, 80, 200)}
+    torch.manual_seed(2)
+    assert kept[40] == set(places(numbered(200).limit(40)))
+    assert kept[10] < kept[20] < kept[40] < kept[80] < kept[200]
+
+
+@pytest.mark.parametrize("limit", [-1, 0])
+def test_a_limit_of_nothing(limit: int) -> None:
+    with pytest.raises(ConfigError, match=f"data.limit {limit} of 'numbered': allowed are 1 to 10, or 0 for all"):
+        numbered(10).limit(limit)
+
+
 # The image set
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from gipi.config import OptimConfig
-from gipi.engine.optim import Optim
+from gipi.config import DECAYING, OptimConfig
+from gipi.data.stream import ImageBatch
+from gipi.engine.optim import RULES, Optim
 from gipi.engine.place import Place
 from gipi.engine.schedule import one_cycle
 from gipi.ops.metrics import Mean, Metrics
@@ -59,16 +61,30 @@ def train(config: OptimConfig, net: nn.Module | None = None, place: Place = PLAC
     return {key: value.clone() for key, value in net.state_dict().items()}, metrics
 
 
+def plain_rule(config: OptimConfig, net: nn.Module) -> torch.optim.Optimizer:
+    weights, lr, decay = net.parameters(), config.lr, config.weight_decay
+    if config.name == "sgd":
+        return torch.optim.SGD(weights, lr, weight_decay=decay, fused=True)
+    if config.name == "momentum":
+        return torch.optim.SGD(weights, lr, momentum=0.9, weight_decay=decay, fused=True)
+    if config.name == "nesterov":
+        return torch.optim.SGD(weights, lr, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
+    if config.name == "adagrad":
+        return torch.optim.Adagrad(weights, lr, fused=True)
+    if config.name == "rmsprop":
+        return torch.optim.RMSprop(weights, lr)
+    if config.name == "adam":
+        return torch.optim.Adam(weights, lr, fused=True)
+    return torch.optim.AdamW(weights, lr, weight_decay=decay, fused=True)
+
+
 def plain(config: OptimConfig, place: Place = PLACE) -> dict[str, Tensor]:
     """The same training as one would write it by hand."""
     net = small_net()
-    if config.name == "adam":
-        rule = torch.optim.Adam(net.parameters(), lr=config.lr, fused=True)
-    else:
-        rule = torch.optim.AdamW(net.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    rule = plain_rule(config, net)
     for step, batch in enumerate(batches()):
         if config.schedule == "one-cycle":
-            rule.param_groups[0]["lr"] = config.lr * one_cycle(step, STEPS)
+            rule.param_groups[0]["lr"] = config.lr * one_cycle(step / STEPS, config.final)
         rule.zero_grad()
         with torch.autocast("cpu", dtype=place.dtype, enabled=place.dtype != torch.float32):
             loss = ragged_loss(net, batch)[0]
@@ -84,10 +100,10 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 
 
 CONFIGS = {
-    "adam": OptimConfig(lr=0.01),
+    **{name: OptimConfig(name, lr=0.01) for name in ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")},
+    **{f"{name}, decay": OptimConfig(name, lr=0.01, weight_decay=0.3) for name in DECAYING},
     "one-cycle": OptimConfig(lr=0.05, schedule="one-cycle"),
     "clip": OptimConfig(lr=0.01, clip=0.1),
-    "adamw": OptimConfig("adamw", lr=0.01, weight_decay=0.3),
     "all": OptimConfig("adamw", lr=0.02, weight_decay=0.1, schedule="one-cycle", clip=0.5),
 }
 
@@ -98,6 +114,22 @@ def test_it_is_the_plain_loop_to_the_bit(config: OptimConfig, place: Place):
     weights, _ = train(config, place=place)
     assert same(weights, plain(config, place))
     assert not same(weights, small_net().state_dict())
+
+
+def test_every_rule_is_held_to_the_plain_loop():
+    assert {config.name for config in CONFIGS.values()} == set(RULES)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_runs_on_a_gpu(name: Any):
+    net = small_net().cuda()
+    optim = Optim(net, OptimConfig(name, lr=0.01), Place(torch.device("cuda"), torch.float32, 0), 1)
+    batch = Batch(*(field.cuda() if isinstance(field, Tensor) else field for field in batches()[0]))
+    optim.minimize(lambda part: ragged_loss(net, part), batch)
+    assert not any(
+        torch.equal(value.cpu(), before) for value, before in zip(net.parameters(), small_net().parameters(), strict=True)
+    )
 
 
 def test_each_setting_makes_a_difference():
@@ -176,6 +208,73 @@ def test_a_part_in_which_nothing_counts_does_not_spoil_the_rest():
     assert metrics["loss"].value == pytest.approx(whole_metrics["loss"].value)
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_fields_of_a_batch_may_be_none(mixed: bool):
+    others, own = (torch.arange(7) * 2, torch.rand(7)) if mixed else (None, None)
+    batch = ImageBatch(torch.rand(7, 1, 2, 2), torch.arange(7), torch.arange(7) + 50, 3, others, own)
+    weight, seen = nn.Linear(1, 1), []
+
+    def loss_fn(part: ImageBatch) -> tuple[Tensor, int, Metrics]:
+        seen.append(part)
+        return weight.weight.sum(), len(part.labels), {}
+
+    Optim(weight, OptimConfig(accumulate=3), PLACE, 1).minimize(loss_fn, batch)
+    assert [len(part.labels) for part in seen] == [3, 3, 1]
+    for name in ("images", "labels", "number", "others", "own"):
+        whole, parts = getattr(batch, name), [getattr(part, name) for part in seen]
+        assert parts == [None] * 3 if whole is None else torch.equal(torch.cat(parts), whole), name
+    assert {part.epoch for part in seen} == {3}
+
+
+# --- the average
+
+
+def net_with_batch_norm() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Tanh(), nn.Linear(7, 5))
+
+
+AVERAGED = OptimConfig("adamw", lr=0.02, weight_decay=0.1, schedule="cosine", warmup=0.3, ema=0.4)
+
+
+def test_the_average_is_one_made_by_hand():
+    net = net_with_batch_norm()
+    optim = Optim(net, AVERAGED, PLACE, STEPS)
+    expected = {key: value.clone() for key, value in net.state_dict().items()}
+    decays = [2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 0.4]  # (1 + t) / (10 + t), until that is more than what is asked for
+    for step, (batch, decay) in enumerate(zip(batches(), decays, strict=True), 1):
+        optim.minimize(lambda part: ragged_loss(net, part), batch)
+        for key, value in net.state_dict().items():
+            expected[key] = decay * expected[key] + (1 - decay) * value if value.is_floating_point() else value.clone()
+        got = optim.averaged.state_dict()
+        assert got.keys() == expected.keys()
+        for key, value in expected.items():
+            assert torch.allclose(got[key], value, atol=1e-6), (step, key)
+        assert int(got["1.num_batches_tracked"]) == step
+    assert not torch.allclose(got["1.running_mean"], net.state_dict()["1.running_mean"], atol=1e-4)
+    assert not torch.allclose(got["0.weight"], net.state_dict()["0.weight"], atol=1e-4)
+
+
+def test_the_average_watches_and_does_not_train():
+    with_average, without = net_with_batch_norm(), net_with_batch_norm()
+    optim = Optim(with_average, AVERAGED, PLACE, STEPS)
+    train(replace(AVERAGED, ema=0.0), without)
+    for batch in batches():
+        optim.minimize(lambda part: ragged_loss(with_average, part), batch)
+    assert same(with_average.state_dict(), without.state_dict())
+    assert not optim.averaged.training
+    assert with_average.training
+    assert not any(weight.requires_grad for weight in optim.averaged.parameters())
+    assert all(weight.requires_grad for weight in with_average.parameters())
+
+
+def test_without_an_average_it_is_the_net_itself():
+    net = net_with_batch_norm()
+    optim = Optim(net, OptimConfig(), PLACE, STEPS)
+    assert optim.averaged is net
+    assert "average" not in optim.state_dict()
+
+
 # --- clipping, learning rate, frozen weights
 
 
@@ -201,7 +300,7 @@ def test_lr_is_that_of_the_next_step():
     net = small_net()
     optim = Optim(net, OptimConfig(lr=0.3, schedule="one-cycle"), PLACE, STEPS)
     for step, batch in enumerate(batches()):
-        assert optim.lr == 0.3 * one_cycle(step, STEPS)
+        assert optim.lr == 0.3 * one_cycle(step / STEPS, 0.01)
         optim.minimize(lambda part: ragged_loss(net, part), batch)
 
 
@@ -240,18 +339,43 @@ def test_metrics_hold_no_graph():
 
 @pytest.mark.parametrize("at", range(STEPS + 1))
 def test_a_state_carried_over_goes_on_to_the_bit(at: int, tmp_path: Any):
-    config = CONFIGS["all"]
-    want, _ = train(config)
-    net = small_net()
+    config = AVERAGED
+    net = net_with_batch_norm()
+    optim = Optim(net, config, PLACE, STEPS)
+    for batch in batches():
+        optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
+    want, want_average = net.state_dict(), optim.averaged.state_dict()
+    net = net_with_batch_norm()
     optim = Optim(net, config, PLACE, STEPS)
     for batch in batches()[:at]:
         optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
     torch.save({"net": net.state_dict(), "optim": optim.state_dict()}, tmp_path / "state")
     state = torch.load(tmp_path / "state", weights_only=True)
-    net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 5))
+    net = net_with_batch_norm()
+    nn.init.zeros_(net[0].weight)  # pyright: ignore[reportIndexIssue, reportArgumentType]
     optim = Optim(net, config, PLACE, STEPS)
     net.load_state_dict(state["net"])
     optim.load_state_dict(state["optim"])
     for batch in batches()[at:]:
+        optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
+    assert same(net.state_dict(), want)
+    assert same(optim.averaged.state_dict(), want_average)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_state_of_every_rule_goes_on_to_the_bit(name: Any, tmp_path: Any):
+    config = OptimConfig(name, lr=0.01)
+    want, _ = train(config)
+    net = small_net()
+    optim = Optim(net, config, PLACE, STEPS)
+    for batch in batches()[:3]:
+        optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
+    torch.save({"net": net.state_dict(), "optim": optim.state_dict()}, tmp_path / "state")
+    state = torch.load(tmp_path / "state", weights_only=True)
+    net = small_net()
+    optim = Optim(net, config, PLACE, STEPS)
+    net.load_state_dict(state["net"])
+    optim.load_state_dict(state["optim"])
+    for batch in batches()[3:]:
         optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
     assert same(net.state_dict(), want)

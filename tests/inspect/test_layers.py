@@ -82,38 +82,51 @@ def positive(net: nn.Module) -> nn.Module:
 
 
 def seen(net: nn.Module, image: Tensor) -> Reach:
-    """Field and jump in the middle of the net's output, by gradients."""
+    """Reach in the middle of the net's output, by gradients."""
     values = net(image)
     row, column = values.shape[2] // 2, values.shape[3] // 2
     (top, bottom), (left, right) = span(values, image, row, column)
     (below, _), (_, _) = span(values, image, row + 1, column)
     (_, _), (beside, _) = span(values, image, row, column + 1)
-    return Reach((bottom - top + 1, right - left + 1), (below - top, beside - left))
+    jump = below - top, beside - left
+    return Reach((bottom - top + 1, right - left + 1), jump, (top - row * jump[0], left - column * jump[1]))
 
 
 sizes = st.integers(1, 3)
 convs = st.builds(
-    lambda kernel, stride, dilation: nn.Conv2d(1, 1, kernel, stride, dilation=dilation),
+    lambda kernel, stride, padding, dilation: nn.Conv2d(1, 1, kernel, stride, padding, dilation),
     st.tuples(sizes, sizes),
     st.integers(1, 2),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.integers(1, 2),
+)
+whole_convs = st.builds(
+    lambda kernel, padding, dilation: nn.Conv2d(1, 1, kernel, padding=padding, dilation=dilation),
+    st.tuples(sizes, sizes),
+    st.sampled_from(["same", "valid"]),
     st.integers(1, 2),
 )
 pools = st.builds(
-    lambda pool, kernel, stride: pool(kernel, stride),
+    lambda pool, kernel, stride: pool(kernel, stride, (kernel[0] // 2, kernel[1] // 2)),
     st.sampled_from([nn.AvgPool2d, nn.MaxPool2d]),
-    sizes,
+    st.tuples(sizes, sizes),
     st.integers(1, 2),
 )
-others = st.builds(nn.ReLU) | st.builds(nn.ZeroPad2d, st.just(1)) | st.builds(nn.BatchNorm2d, st.just(1))
+pads = st.builds(nn.ZeroPad2d, st.tuples(*[st.integers(0, 2)] * 4))
+others = st.builds(nn.ReLU) | st.builds(nn.BatchNorm2d, st.just(1)) | pads
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @settings(max_examples=25, deadline=None)
-@given(st.lists(convs | pools | others, min_size=1, max_size=5))
+@given(st.lists(convs | whole_convs | pools | others, min_size=1, max_size=5))
 def test_receptive_field_is_where_the_gradient_is_not_zero(layers: list[nn.Module]) -> None:
     net = nn.Sequential(*layers)
     last = layer_table(net, (1, 120, 120)).layers[-1]
     # A maximum has a gradient at one place only; the mean over the same window has it at all places it could be.
-    twins = [nn.AvgPool2d(layer.kernel_size, layer.stride) if isinstance(layer, nn.MaxPool2d) else layer for layer in layers]
+    twins = [
+        nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding) if isinstance(layer, nn.MaxPool2d) else layer
+        for layer in layers
+    ]
     assert last.reach == seen(positive(nn.Sequential(*twins)).eval(), torch.rand(1, 1, 120, 120, requires_grad=True) + 0.1)
 
 
@@ -150,7 +163,7 @@ def test_adaptive_pooling_and_affine_layers_reach_the_whole_image() -> None:
 def test_field_behind_a_layer_of_unknown_geometry_is_unknown_until_an_affine_layer() -> None:
     net = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(1, 1, 3), nn.Flatten(), nn.Linear(36, 2))
     table = layer_table(net, (1, 4, 4))
-    assert [layer.reach for layer in table.layers] == [None, None, None, Reach((4, 4), (4, 4))]
+    assert [layer.reach for layer in table.layers] == [None, None, None, Reach((4, 4), (4, 4), (0, 0))]
     assert table.cells()[1][0][-2:] == ["?", "?"]
 
 
@@ -162,8 +175,10 @@ def test_deepconvnet() -> None:
     assert [layer.kind for layer in table.layers[:4]] == ["conv 3x3", "relu", "conv 3x3", "max-pool 2x2"]
     pools = [layer for layer in table.layers if layer.kind == "max-pool 2x2"]
     assert [layer.shape for layer in pools] == [(16, 14, 14), (32, 8, 8), (64, 4, 4)]
-    assert [layer.reach for layer in pools] == [Reach((k, k), (j, j)) for k, j in ((6, 2), (16, 4), (36, 8))]
-    assert table.layers[-1].reach == Reach((28, 28), (28, 28))
+    assert [layer.reach for layer in pools] == [
+        Reach((k, k), (j, j), (s, s)) for k, j, s in ((6, 2, -2), (16, 4, -8), (36, 8, -16))
+    ]
+    assert table.layers[-1].reach == Reach((28, 28), (28, 28), (0, 0))
 
 
 def test_kinds_name_kernel_and_unusual_stride() -> None:

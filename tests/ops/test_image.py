@@ -1,8 +1,7 @@
-"""Opening any picture, moving it about, and random numbers that have an address."""
+"""Opening any picture."""
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 from io import BytesIO
@@ -10,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from gipi.errors import DataError
-from gipi.ops.image import FORMATS, MAX_PIXELS, affine, open_image, uniforms
+from gipi.ops.image import FORMATS, MAX_PIXELS, open_image
 
 PICTURE = Image.fromarray((np.indices((9, 14)).sum(0) * 11).astype(np.uint8))
 
@@ -37,9 +35,6 @@ def png_header(width: int, height: int) -> bytes:
     ):
         chunks += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     return chunks
-
-
-# ---- open_image
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "BMP"])
@@ -161,163 +156,3 @@ def test_any_bytes_are_a_small_picture_or_a_data_error(data: bytes) -> None:
         return
     assert image.mode in ("L", "RGB")
     assert image.width * image.height <= MAX_PIXELS
-
-
-# ---- affine
-
-
-def moved(images: torch.Tensor, angle: float = 0, shift: tuple[float, float] = (0, 0), scale: float = 1) -> torch.Tensor:
-    n = len(images)
-    return affine(
-        images,
-        angle_deg=torch.full((n,), float(angle)),
-        shift_px=torch.tensor([shift], dtype=torch.float32).repeat(n, 1),
-        scale=torch.full((n,), float(scale)),
-    )
-
-
-def noise(*shape: int) -> torch.Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(1))
-
-
-def moved_pixel_by_pixel(image: np.ndarray, angle: float, shift: tuple[float, float], scale: float) -> np.ndarray:
-    """The definition: where does each pixel of the result come from, and what do its four neighbours there weigh."""
-    height, width = image.shape
-    turn, result = complex(math.cos(math.radians(angle)), math.sin(math.radians(angle))), np.zeros_like(image)
-    for row in range(height):
-        for column in range(width):
-            # A complex number points right and UP from the centre.
-            place = complex(column - (width - 1) / 2 - shift[0], -(row - (height - 1) / 2 - shift[1]))
-            source = place / turn / scale
-            x, y = source.real + (width - 1) / 2, -source.imag + (height - 1) / 2
-            for j in (math.floor(y), math.floor(y) + 1):
-                for i in (math.floor(x), math.floor(x) + 1):
-                    if 0 <= j < height and 0 <= i < width:
-                        result[row, column] += image[j, i] * (1 - abs(x - i)) * (1 - abs(y - j))
-    return result
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.integers(2, 9),
-    st.integers(2, 9),
-    st.floats(-180, 180),
-    st.tuples(st.floats(-4, 4), st.floats(-4, 4)),
-    st.floats(0.5, 2),
-)
-def test_affine_is_its_definition(height: int, width: int, angle: float, shift: tuple[float, float], scale: float) -> None:
-    images = noise(1, 2, height, width)
-    expected = [moved_pixel_by_pixel(c.numpy().astype(np.float64), angle, shift, scale) for c in images[0]]
-    assert np.allclose(moved(images, angle, shift, scale)[0].numpy(), expected, atol=1e-4)
-
-
-def test_nothing_to_do_changes_nothing() -> None:
-    images = noise(3, 2, 28, 31)
-    assert torch.allclose(moved(images), images, atol=1e-5)
-
-
-def test_a_quarter_turn_is_counter_clockwise() -> None:
-    images = noise(2, 3, 28, 28)
-    assert torch.allclose(moved(images, angle=90), torch.rot90(images, 1, (2, 3)), atol=1e-5)
-
-
-def test_a_whole_shift_goes_right_and_down_and_lets_zeros_in() -> None:
-    images = noise(2, 1, 12, 15)
-    expected = torch.zeros_like(images)
-    expected[..., 2:, 3:] = images[..., :-2, :-3]
-    assert torch.allclose(moved(images, shift=(3, 2)), expected, atol=1e-5)
-
-
-def test_scale_two_doubles_a_bright_square() -> None:
-    images = torch.zeros(1, 1, 32, 32)
-    images[..., 12:20, 12:20] = 1
-    assert moved(images, scale=2).sum().item() == pytest.approx(4 * 64, rel=1e-4)
-
-
-def test_each_image_moves_by_its_own_numbers() -> None:
-    images = noise(3, 1, 16, 16)
-    angle, shift, scale = torch.tensor([0.0, 30.0, -70.0]), noise(3, 2) * 4, torch.tensor([1.0, 0.7, 1.3])
-    together = affine(images, angle_deg=angle, shift_px=shift, scale=scale)
-    for i in range(3):
-        alone = affine(images[i : i + 1], angle_deg=angle[i : i + 1], shift_px=shift[i : i + 1], scale=scale[i : i + 1])
-        assert torch.allclose(together[i], alone[0], atol=1e-5)
-
-
-@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_the_memory_format_stays(layout: torch.memory_format) -> None:
-    images = noise(2, 3, 8, 8).contiguous(memory_format=layout)
-    assert moved(images, angle=10).is_contiguous(memory_format=layout)
-
-
-# ---- uniforms
-
-WORD = 2**64 - 1
-
-
-def mixed(x: int) -> int:
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & WORD
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & WORD
-    return x ^ (x >> 31)
-
-
-def uniform_by_definition(seed: int, epoch: int, index: int, column: int) -> float:
-    """In Python's unbounded integers, cut to 64 bits after each sum."""
-    gamma = 0x9E3779B97F4A7C15
-    start = mixed((mixed((mixed((seed + gamma) & WORD) + epoch) & WORD) + index) & WORD)
-    return (mixed((start + (column + 1) * gamma) & WORD) >> 40) / 2**24
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1), st.lists(st.integers(0, 2**63 - 1), max_size=4), st.integers(1, 5))
-def test_uniforms_are_their_definition(seed: int, epoch: int, index: list[int], count: int) -> None:
-    got = uniforms(seed, epoch, torch.tensor(index, dtype=torch.int64), count)
-    assert got.dtype == torch.float32
-    assert got.tolist() == [[uniform_by_definition(seed, epoch, i, k) for k in range(count)] for i in index]
-
-
-def test_splitmix64_is_the_published_one() -> None:
-    """The first outputs of SplitMix64 from state 1234567, as its test vectors give them."""
-    gamma = 0x9E3779B97F4A7C15
-    assert [mixed((1234567 + k * gamma) & WORD) for k in (1, 2)] == [6457827717110365317, 3203168211198807973]
-
-
-def test_a_sample_has_the_same_numbers_in_any_batch() -> None:
-    whole = uniforms(7, 3, torch.arange(100), 4)
-    some = torch.tensor([99, 5, 5, 0])
-    assert torch.equal(uniforms(7, 3, some, 4), whole[some])
-    assert torch.equal(uniforms(7, 3, some, 2), whole[some, :2])
-
-
-def chi2(values: np.ndarray, *more: np.ndarray, bins: int = 16) -> float:
-    """Standard deviations between the counts in equal cells and what uniform, independent numbers would give."""
-    joint = np.stack([values, *more], 1)
-    counts, _ = np.histogramdd(joint, bins=bins, range=[(0, 1)] * joint.shape[1])
-    expected = len(values) / counts.size
-    freedom = counts.size - 1
-    return float((((counts - expected) ** 2 / expected).sum() - freedom) / math.sqrt(2 * freedom))
-
-
-def test_uniforms_are_uniform_and_neighbours_are_independent() -> None:
-    index = torch.arange(100_000)
-    base = uniforms(0, 0, index, 2).numpy().astype(np.float64)
-    neighbours = {
-        "column": base[:, 1],
-        "index": uniforms(0, 0, index + 1, 1)[:, 0].numpy(),
-        "epoch": uniforms(0, 1, index, 1)[:, 0].numpy(),
-        "seed": uniforms(1, 0, index, 1)[:, 0].numpy(),
-        "index and epoch": uniforms(0, 1, index - 1, 1)[:, 0].numpy(),
-        "seed and epoch": uniforms(1, 1, index, 1)[:, 0].numpy(),
-    }
-    assert base.min() >= 0
-    assert base.max() < 1
-    assert abs(chi2(base[:, 0], bins=1000)) < 4
-    assert abs(chi2((base[:, 0] * 4096) % 1, bins=256)) < 4, "the low bits"
-    for name, other in neighbours.items():
-        assert abs(chi2(base[:, 0], other)) < 4, name
-        assert abs(np.corrcoef(base[:, 0], other)[0, 1]) * math.sqrt(len(index)) < 4, name
-
-
-@pytest.mark.gpu
-def test_a_gpu_gives_the_same_bits() -> None:
-    index = torch.cat([torch.arange(1000), torch.arange(2**62, 2**62 + 1000)])
-    assert torch.equal(uniforms(3, 2, index.cuda(), 6).cpu(), uniforms(3, 2, index, 6))

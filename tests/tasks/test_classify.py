@@ -1,21 +1,27 @@
 """Classification: training touches what it should, scoring is independent of how it is cut, answers carry their parts."""
 
+from copy import deepcopy
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from gipi.config import AugmentConfig, DataConfig, NetConfig, RunConfig
+from gipi import catalog
+from gipi.config import AugmentConfig, DataConfig, NetConfig, OptimConfig, RunConfig
 from gipi.data.stream import ImageSet
+from gipi.engine.loop import fit
 from gipi.engine.place import decide_place
-from gipi.errors import ConfigError, DataError
-from gipi.model import Card, save_model
+from gipi.errors import ConfigError, DataError, GipiWarning
+from gipi.model import Card, load_model, save_model
+from gipi.ops.augment import augment, mix
 from gipi.recipes import RECIPES
+from gipi.runs import Run
 from gipi.tasks import classifier
 from gipi.tasks.classifier import Classifier, load_images
-from gipi.tasks.classify import Classify, augment
+from gipi.tasks.classify import Classify
 
 DIGITS = RECIPES["deepconvnet-digits"].config
 CPU = decide_place(device="cpu", precision="fp32")
@@ -80,16 +86,138 @@ def test_bf16_answers_nearly_as_fp32():
     assert not torch.equal(exact, coarse)
 
 
-def test_augmentation_is_a_function_of_its_address():
-    data, change = load_images("digits", "train"), AugmentConfig(10, 2.5, 0.1)
-    images, number = data.images[:20], torch.arange(20)
-    once = augment(images, change, 3, 1, number)
-    mixed = torch.randperm(20, generator=torch.Generator().manual_seed(5))
-    assert torch.equal(augment(images[mixed], change, 3, 1, number[mixed]), once[mixed])
-    assert torch.equal(augment(images[4:5], change, 3, 1, number[4:5]), once[4:5])
-    for other in (augment(images, change, 3, 2, number), augment(images, change, 4, 1, number)):
-        assert not torch.equal(other, once)
-    assert torch.equal(augment(images, AugmentConfig(), 3, 1, number), images)
+def test_the_net_is_fed_what_augmentation_gives():
+    change = AugmentConfig(10, 2.5, 0.1, elastic_px=2, erase=0.5)
+    trained, seen = task(small(data=DataConfig("digits", batch=50, augment=change))), []
+    trained.model.net.register_forward_pre_hook(lambda _, images: seen.append(images[0]))
+    batch = list(islice(trained.source(), 30))[-1]
+    assert batch.epoch == 1
+    trained.step(batch)
+    expected = augment(batch.images.float(), change, trained._config.run.seed, batch.epoch, batch.number) / 255
+    assert torch.allclose(seen[0], expected, atol=1e-6)
+
+
+# --- soft labels
+
+STILL = DataConfig("digits", batch=50, augment=AugmentConfig())
+TINY = NetConfig("digitnet-tiny")  # without dropout: the same logits twice
+
+
+@torch.no_grad()
+def by_hand(net, images, soft):
+    """Cross-entropy with soft labels (n, classes), as it is defined."""
+    return float(-(soft * net(images).log_softmax(1)).sum(1).mean())
+
+
+def softened(labels, smoothing):
+    return (1 - smoothing) * torch.eye(10)[labels] + smoothing / 10
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_label_smoothing_spreads_its_share_over_all_classes(accumulate):
+    optim = OptimConfig(label_smoothing=0.2, accumulate=accumulate)
+    trained = task(small(net=NetConfig("convstack", {"batch_norm": False}), data=STILL, optim=optim))
+    with torch.no_grad():
+        trained.model.net.classifier[3].weight *= 20  # a net that is sure of something
+    batch, net = next(trained.source()), deepcopy(trained.model.net)
+    loss = trained.step(batch)["loss"].value
+    assert loss == pytest.approx(by_hand(net, batch.images / 255, softened(batch.labels, 0.2)), rel=1e-5)
+    assert loss != pytest.approx(by_hand(net, batch.images / 255, softened(batch.labels, 0.0)), rel=1e-4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("change", [AugmentConfig(mixup=0.4), AugmentConfig(cutmix=1.0)], ids=["mixup", "cutmix"])
+def test_mixed_images_have_mixed_labels(change, smoothing):
+    optim = OptimConfig(label_smoothing=smoothing)
+    trained = task(small(net=TINY, data=replace(STILL, augment=change), optim=optim))
+    batch, net = next(trained.source()), deepcopy(trained.model.net)
+    images, own = mix(batch.images / 255, change, trained._config.run.seed, batch.epoch, batch.number)
+    following = torch.cat([batch.labels[1:], batch.labels[:1]])
+    share = own.unsqueeze(1)
+    soft = share * softened(batch.labels, smoothing) + (1 - share) * softened(following, smoothing)
+    metrics = trained.step(batch)
+    assert metrics["loss"].value == pytest.approx(by_hand(net, images, soft), rel=1e-4)
+    assert metrics["loss"].value != pytest.approx(by_hand(net, images, softened(batch.labels, smoothing)), rel=1e-3)
+    assert metrics["accuracy"].value == (net(images).argmax(1) == batch.labels).float().mean()
+
+
+def test_mixing_in_parts_is_mixing_the_whole():
+    losses = []
+    for accumulate in (1, 4):
+        data = replace(STILL, augment=AugmentConfig(mixup=0.4))
+        net = NetConfig("convstack", {"batch_norm": False})
+        trained = task(small(net=net, data=data, optim=OptimConfig(accumulate=accumulate)))
+        losses.append([trained.step(batch)["loss"].value for batch in islice(trained.source(), 3)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+# --- the average
+
+
+def test_what_is_evaluated_and_saved_is_the_average(tmp_path):
+    trained = task(small(net=TINY, data=STILL, optim=OptimConfig(lr=1e-2, ema=0.9)))
+    for batch in islice(trained.source(), 12):
+        trained.step(batch)
+    average, last = trained._optim.averaged, trained.model.net
+    trained.save_model(tmp_path / "m.safetensors")
+    weights, _ = load_model(tmp_path / "m.safetensors")
+    assert all(torch.equal(value.float(), average.state_dict()[key].float()) for key, value in weights.items())
+    assert not torch.equal(weights["features.0.weight"], last.state_dict()["features.0.weight"])
+    scores = [Classifier(net, trained.model.card, CPU).evaluate(trained._held_out).metrics for net in (average, last)]
+    assert trained.evaluate()["loss"].value == scores[0]["loss"].value != scores[1]["loss"].value
+
+
+def test_without_an_average_it_is_the_net():
+    trained = task(small())
+    assert trained.answering.net is trained.model.net
+
+
+# --- the law of the loop, with all that is random
+
+
+def test_resumed_is_straight_to_the_bit(tmp_path):
+    change = AugmentConfig(rotate_deg=10, elastic_px=2, erase=0.3, mixup=0.4)
+    data = DataConfig("digits", batch=40, limit=400, augment=change)
+    optim = OptimConfig("momentum", lr=0.02, schedule="cosine", warmup=0.2, ema=0.9, label_smoothing=0.1, accumulate=2)
+    config = small(data=data, optim=optim)  # with the dropout of DeepConvNet: 10 steps of an epoch
+    ends = []
+    for name, stops in (("straight", [10]), ("resumed", [3, 4, 10])):
+        run = Run.create(config.to_json(), tmp_path / name)
+        for stop in stops:
+            with torch.random.fork_rng():
+                trained = task(config)
+                assert trained.steps == 10
+                fit(trained, CPU, run, stop, trained.every)
+        state = run.load_state()
+        ends.append((state["parts"], state["random"]["cpu"], run.model_path.read_bytes()))
+    (one, random, model), (other, again, same_model) = ends
+    assert model == same_model
+    assert torch.equal(random, again)
+    assert one["stream"] == other["stream"]
+    for part in (lambda state: state["net"], lambda state: state["optim"]["average"]):
+        assert all(torch.equal(value, part(other)[key]) for key, value in part(one).items())
+    momenta = [[entry["momentum_buffer"] for entry in state["optim"]["rule"]["state"].values()] for state in (one, other)]
+    assert all(torch.equal(a, b) for a, b in zip(*momenta, strict=True))
+
+
+def test_a_limit_leaves_the_held_out_images():
+    trained, all_of_it = task(small(data=replace(STILL, limit=400))), task(small(data=STILL))
+    assert len(trained._stream.data) == 400
+    assert trained.every == 8
+    assert trained._held_out.digest() == all_of_it._held_out.digest()
+    with pytest.raises(ConfigError, match=r"data.limit 2,000 of 'digits': allowed are 1 to 1,317"):
+        task(small(data=replace(STILL, limit=2000)))
+
+
+# --- what is hardly wanted
+
+
+def test_mirroring_digits_is_warned_of(monkeypatch):
+    config = small(data=replace(STILL, augment=AugmentConfig(flip=0.5)))
+    with pytest.warns(GipiWarning, match=r"data.augment.flip 0.5 mirrors the digits of 'digits': .* leave it 0"):
+        task(config)
+    monkeypatch.setitem(catalog.DATASETS, "digits", replace(catalog.DATASETS["digits"], framing="resize"))
+    task(config)  # pytest makes an error of any warning
 
 
 def test_wrong_classes_and_sizes_are_refused(monkeypatch):

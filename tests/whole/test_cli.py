@@ -135,6 +135,14 @@ def test_asked_wrongly(words, code, says, tmp_path):
     assert not list(tmp_path.iterdir()), "a refused command leaves nothing behind"
 
 
+def test_a_warning_is_one_plain_line(tmp_path):
+    done = gipi("train", "deepconvnet-digits", "--data.augment.flip", "0.5", "--data.batch", "9999", cwd=tmp_path)
+    warned, refused = done.stderr.splitlines()
+    assert warned.startswith("gipi: warning: data.augment.flip 0.5 mirrors the digits of 'digits'")
+    assert refused.startswith("gipi: batch size 9999 does not fit")
+    assert done.stdout == ""
+
+
 def test_traceback_on_request():
     assert "Traceback" in gipi("eval", "nothing-of-that-name", "--traceback").stderr
 

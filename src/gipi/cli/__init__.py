@@ -7,13 +7,15 @@ Exit 0 done, 1 it failed, 2 asked wrongly, 130 or 143 stopped and saved.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 
 from gipi import __version__, catalog
 from gipi.cli.look import inspect, list_all
+from gipi.cli.study import study
 from gipi.cli.train import train
 from gipi.cli.use import evaluate, import_weights, predict
-from gipi.errors import ConfigError, GipiError
+from gipi.errors import ConfigError, GipiError, GipiWarning
 from gipi.recipes import DEFAULT
 
 VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -21,6 +23,7 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "eval": (evaluate, "score a model on a data set"),
     "predict": (predict, "read pictures"),
     "inspect": (inspect, "look inside: layer table, mistakes, what each layer sees"),
+    "study": (study, "check a claim of the textbook by a grid of small trainings"),
     "import": (import_weights, "make a model of the textbook's own weights"),
     "list": (list_all, "recipes, shipped models, nets, data sets"),
 }
@@ -39,6 +42,7 @@ start with: gipi train {DEFAULT}
 def main() -> None:
     """Entry point of the command `gipi`."""
     argv = [word for word in sys.argv[1:] if word != "--traceback"]
+    warnings.formatwarning = _say
     try:
         sys.exit(_run(argv))
     except GipiError as error:
@@ -51,6 +55,16 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+_format_warning = warnings.formatwarning
+
+
+def _say(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    """A warning of ours as one plain line, any other one as Python writes it."""
+    if issubclass(category, GipiWarning):
+        return f"gipi: warning: {message}\n"
+    return _format_warning(message, category, filename, lineno, line)
 
 
 def _run(argv: list[str]) -> int:

@@ -11,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, arg
 Json = Annotated[bool, arg(help="print JSON")]
 Model = Annotated[str, arg(help="a model file, a run folder or the name of a shipped model", metavar="MODEL")]
 T = TypeVar("T")
+STOPPED = {"SIGINT": 130, "SIGTERM": 143}  # exit codes
 
 
 def parse(args: type[T], prog: str, argv: list[str], default: T | None = None) -> T:

@@ -8,38 +8,72 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from gipi import catalog
 from gipi.cli.common import Json, parse, print_json
 from gipi.errors import ConfigError
-from gipi.recipes import overview
+from gipi.recipes import RECIPES, overview
+from gipi.studies import STUDIES
+
+PICTURES = {"mistakes": "DATA", "features": "IMAGE", "fields": "IMAGE", "exciting": "DATA", "augment": "RECIPE"}
 
 
 @dataclass(frozen=True)
 class InspectArgs:
-    """Look inside a model or a net: the layer table, or a picture."""
+    """Look inside a model or a net: the layer table, or one picture."""
 
     model: Positional[
-        Annotated[str, arg(help="a model file, a run folder, a shipped model or a net (see: gipi list)", metavar="MODEL")]
-    ]
-    mistakes: Annotated[str | None, arg(help="draw what is misread in the test images of this data set")] = None
+        Annotated[
+            str | None, arg(help="a model file, a run folder, a shipped model or a net (see: gipi list)", metavar="[MODEL]")
+        ]
+    ] = None
+    mistakes: Annotated[str | None, arg(help="draw what is misread in the test images of this data set", metavar="DATA")] = None
     features: Annotated[Path | None, arg(help="draw what each layer sees in this picture", metavar="IMAGE")] = None
-    out: Annotated[Path | None, arg(help="where the picture goes; mistakes.png or features.png if not given")] = None
+    fields: Annotated[Path | None, arg(help="draw how much of this picture a value of each layer sees", metavar="IMAGE")] = None
+    exciting: Annotated[
+        str | None, arg(help="draw the parts of this data set's test images that excite each channel most", metavar="DATA")
+    ] = None
+    layer: Annotated[str | None, arg(help="with --exciting: more channels of this convolution", metavar="NAME")] = None
+    channel: Annotated[int | None, arg(help="with --layer: more images for this channel", metavar="N")] = None
+    augment: Annotated[
+        str | None, arg(help="draw training images as this recipe augments them; takes no MODEL", metavar="RECIPE")
+    ] = None
+    out: Annotated[
+        Path | None, arg(help="where the picture goes; mistakes.png, features.png, ... if not given", metavar="FILE")
+    ] = None
     json: Json = False
 
 
 def inspect(argv: list[str]) -> int:
     args = parse(InspectArgs, "gipi inspect", argv)
-    if args.mistakes and args.features:
-        raise ConfigError("ask for one picture at a time: --mistakes DATA or --features IMAGE")
+    asked = [name for name in PICTURES if getattr(args, name) is not None]
+    if len(asked) > 1:
+        raise ConfigError(f"ask for one picture at a time, got {' and '.join(f'--{name}' for name in asked)}")
+    if (args.layer is not None or args.channel is not None) and args.exciting is None:
+        raise ConfigError("--layer and --channel choose what --exciting draws: add --exciting DATA")
+    if args.out and not asked:
+        flags = ", ".join(f"--{name} {what}" for name, what in PICTURES.items())
+        raise ConfigError(f"--out is where a picture goes: add one of {flags}")
     from gipi import api
 
-    if not (args.mistakes or args.features):
-        if args.out:
-            raise ConfigError("--out is where a picture goes: add --mistakes DATA or --features IMAGE")
+    if args.model is None:
+        if args.augment is None:
+            raise ConfigError("name what to look inside: gipi inspect MODEL, or gipi inspect --augment RECIPE")
+        picture = api.augmented(catalog.entry(RECIPES, args.augment, "recipe").config)
+    elif args.augment is not None:
+        raise ConfigError(f"--augment draws the recipe's training images, whatever the model: leave {args.model!r} out")
+    elif args.mistakes is not None:
+        picture = api.mistakes(args.model, args.mistakes)
+    elif args.features is not None:
+        picture = api.features(args.model, args.features)
+    elif args.fields is not None:
+        picture = api.fields(args.model, args.fields)
+    elif args.exciting is not None:
+        picture = api.exciting(args.model, args.exciting, layer=args.layer, channel=args.channel)
+    else:
         table = api.layers(args.model)
         print_json(table.json()) if args.json else print(table.text())
         return 0
-    picture = api.mistakes(args.model, args.mistakes) if args.mistakes else api.features(args.model, args.features or Path())
-    out = args.out or Path("mistakes.png" if args.mistakes else "features.png")
+    out = args.out or Path(f"{asked[0]}.png")
     try:
         picture.save(out)
     except (OSError, ValueError) as error:
@@ -57,10 +91,11 @@ class ListArgs:
 
 def list_all(argv: list[str]) -> int:
     args = parse(ListArgs, "gipi list", argv)
-    tables = overview()
+    tables = {**overview(), "studies": {name: f"{study.about} {study.cost}" for name, study in STUDIES.items()}}
     if args.json:
         print_json(tables)
         return 0
+    width = max(len(name) for table in tables.values() for name in table)
     for title, table in tables.items():
-        print(title, *(f"  {name:18}  {about}" for name, about in table.items()), sep="\n")
+        print(title, *(f"  {name:{width}}  {about}" for name, about in table.items()), sep="\n")
     return 0

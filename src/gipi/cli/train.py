@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -12,13 +13,11 @@ from typing import Annotated
 from tyro.conf import arg
 
 from gipi import catalog
-from gipi.cli.common import Json, parse, print_json
-from gipi.config import DataConfig, OptimConfig, RunConfig
+from gipi.cli.common import STOPPED, Json, parse, print_json
+from gipi.config import Config, DataConfig, OptimConfig, RunConfig
 from gipi.errors import ConfigError
 from gipi.recipes import DEFAULT, RECIPES
 from gipi.screen import Screen
-
-STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,25 @@ def train(argv: list[str]) -> int:
     from gipi import api
 
     with Screen() as screen:
-        run = api.resume(args.resume, echo=screen.show) if args.resume else api.train(config, out=args.out, echo=screen.show)
-    last, data = (run.rows() or [{"step": 0}])[-1], run.config()["data"]["name"]
-    if run.ended() == "stopped":
-        go_on = f"gipi train --resume {shlex.quote(str(run.path))}"
-        print(f"stopped at step {last['step']:,} and saved; go on with: {go_on}", file=sys.stderr)
+        echo = screen.show if os.environ.get("RANK", "0") == "0" else None  # of the processes that torchrun starts, the first
+        run = api.resume(args.resume, echo=echo) if args.resume else api.train(config, out=args.out, echo=echo)
+    config = Config.from_json(run.config())
+    members, data, ended = config.run.members, config.data.name, run.ended()
+    if ended == "stopped":
+        where = "" if members > 1 else f" at step {(run.rows() or [{'step': 0}])[-1]['step']:,}"
+        print(f"stopped{where} and saved; go on with: gipi train --resume {shlex.quote(str(run.path))}", file=sys.stderr)
         return STOPPED[run.why()]
+    if ended == "running":
+        print(f"members of {run.path} are with other processes: the last one writes {run.model_path}", file=sys.stderr)
+        return 0
+    last = run.rows()[-1]
     if args.json:
         result = {key: last[key] for key in last if key not in ("step", "steps", "split")}
         print_json({"run": str(run.path), "model": str(run.model_path), "data": data, **result})
     else:
         print(f"test accuracy {last['accuracy']:.2%} on {data}, {last['time_s']:.0f} s of training")
+        if members > 1:
+            print(f"members {last['member_accuracy']:.2%} ± {100 * last['member_spread']:.2f} %, the mean of {members}")
         print(f"model   {run.model_path}\nreport  {run.path / 'report.html'}")
         print(f"next    gipi inspect {run.path} --mistakes {data}\n        gipi predict {run.path} your-own-digit.png")
     return 0

@@ -4,37 +4,60 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from gipi import catalog
 from gipi.cli.common import Json, Model, parse, print_json
+from gipi.config import Views
 from gipi.errors import ConfigError, GipiError
+
+MODELS = "model files, run folders or names of shipped models; several answer together with the mean of their probabilities"
+Vote = Annotated[bool, arg(help="take the answer that most of the models give, not that of the mean probabilities")]
+Tta = Annotated[Views, arg(help="average over a picture and it moved by a pixel each way (shift) or mirrored (flip)")]
 
 
 @dataclass(frozen=True)
 class EvalArgs:
-    """Score a model on a data set, in float32."""
+    """Score a model, or several together, on a data set, in float32."""
 
-    model: Positional[Model]
+    models: Positional[Annotated[tuple[str, ...], arg(help=MODELS, metavar="MODEL")]]
     data: Annotated[str, arg(help="a data set of the catalogue (see: gipi list)")] = "mnist"
     split: Annotated[str, arg(help="test or train")] = "test"
+    vote: Vote = False
+    tta: Tta = "none"
     json: Json = False
 
 
 def evaluate(argv: list[str]) -> int:
     args = parse(EvalArgs, "gipi eval", argv)
+    if not args.models:
+        raise ConfigError("name at least one model: gipi eval MODEL...")
     from gipi import api
 
-    metrics = api.evaluate(args.model, args.data, split=args.split).metrics
+    model = _one_or_several(args.models)
+    metrics = api.evaluate(model, args.data, split=args.split, vote=args.vote, tta=args.tta).metrics
     result, count = {name: mean.value for name, mean in metrics.items()}, metrics["accuracy"].count
     if args.json:
-        print_json({**result, "count": count, "data": args.data, "split": args.split, "model": args.model})
+        print_json({**result, "count": count, "data": args.data, "split": args.split, **_named(args.models, args.vote, args.tta)})
     else:
         scores = f"accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}"
-        print(f"{args.model} on {args.data} ({args.split}, {count:,} images): {scores}")
+        together = (", by vote" if args.vote else "") + (f", tta {args.tta}" if args.tta != "none" else "")
+        print(f"{', '.join(args.models)} on {args.data} ({args.split}, {count:,} images{together}): {scores}")
     return 0
+
+
+def _one_or_several(models: tuple[str, ...]) -> str | tuple[str, ...]:
+    return models[0] if len(models) == 1 else models
+
+
+def _named(models: tuple[str, ...], vote: bool, tta: Views) -> dict[str, Any]:
+    """What answered, for JSON."""
+    who = {"model": models[0]} if len(models) == 1 else {"models": models, "vote": vote}
+    return who if tta == "none" else {**who, "tta": tta}
 
 
 @dataclass(frozen=True)
@@ -42,28 +65,37 @@ class PredictArgs:
     """Read pictures: PNG, JPEG, WebP or BMP, photographed, scanned or drawn."""
 
     model: Positional[Model]
-    files: Positional[Annotated[tuple[Path, ...], arg(help="pictures", metavar="FILE")]]
+    words: Positional[Annotated[tuple[str, ...], arg(help="more models to answer together, then pictures", metavar="FILE")]]
+    vote: Vote = False
+    tta: Tta = "none"
     json: Json = False
 
 
 def predict(argv: list[str]) -> int:
     args = parse(PredictArgs, "gipi predict", argv)
-    if not args.files:
+    models = (args.model, *takewhile(_is_model, args.words))
+    files = [Path(word) for word in args.words[len(models) - 1 :]]
+    if not files:
         raise ConfigError("name at least one picture: gipi predict MODEL FILE...")
     from gipi import api
 
     rows: list[dict[str, Any]] = []
-    for file, answer in api.predict(args.model, args.files):
+    extra = _named(models, args.vote, args.tta) if len(models) > 1 or args.tta != "none" else {}
+    for file, answer in api.predict(_one_or_several(models), files, vote=args.vote, tta=args.tta):
         if isinstance(answer, GipiError):
             rows.append({"file": str(file), "error": str(answer)})
             print(f"gipi: {answer}", file=sys.stderr)
             continue
-        rows.append({"file": str(file), **answer.json()})
+        rows.append({"file": str(file), **answer.json(), **extra})
         if not args.json:
             print(f"{file}: {answer.label} ({answer.score:.1%})")
     if args.json:
         print_json(rows)
     return 1 if any("error" in row for row in rows) else 0
+
+
+def _is_model(word: str) -> bool:
+    return word.endswith(".safetensors") or word in catalog.SHIPPED or Path(word).is_dir()
 
 
 @dataclass(frozen=True)

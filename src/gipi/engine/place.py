@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import re
 from dataclasses import dataclass
@@ -56,12 +57,15 @@ class Place:
 def decide_place(*, device: str = "auto", precision: str = "auto", seed: int = 0) -> Place:
     """Choose device and number format for this machine.
 
-    device: auto, cpu, cuda or cuda:N.  precision: auto, fp32 or bf16; auto takes bf16 where it is measured to be faster: CUDA
-    devices and CPUs with AMX or AVX512-BF16.  On Linux with glibc this also sets the allocator up (see `_keep_memory`).
+    device: auto, cpu, cuda or cuda:N; of several processes that torchrun started, each takes the CUDA device of its LOCAL_RANK.
+    precision: auto, fp32 or bf16; auto takes bf16 where it is measured to be faster: CUDA devices, CPUs with AMX or AVX512-BF16.
+    On Linux with glibc this also sets the allocator up (see `_keep_memory`).
     Raises ConfigError for an unknown name and DeviceError for a device or a format that this machine does not have.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and "LOCAL_RANK" in os.environ:  # several processes on this machine: a device for each
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if not match:
         raise ConfigError(f"no device {device!r}{nearest(device, ('auto', 'cpu', 'cuda', 'cuda:N'))}")

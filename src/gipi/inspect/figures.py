@@ -65,9 +65,9 @@ def mistakes(
     for place, index in enumerate(shown):
         row, column = divmod(place, columns)
         top = head + row * (side + caption) + caption
-        ax = fig.add_axes(_box((column + 0.06) * side, top, 0.88 * side, 0.88 * side, height))
-        _show(ax, images[index])
-        label, answer = (_short(classes[int(of[index])], 16) for of in (labels, answers))
+        ax = fig.add_axes(box((column + 0.06) * side, top, 0.88 * side, 0.88 * side, height))
+        show(ax, images[index])
+        label, answer = (short(classes[int(of[index])], 16) for of in (labels, answers))
         text = f"{label}{arrow}{answer}\n{100 * float(scores[index]):.0f} %"
         ax.set_title(text, fontsize=7, color=INK, pad=2, linespacing=1.1, parse_math=False)
     return fig
@@ -83,7 +83,7 @@ def features(maps: Sequence[tuple[str, Float[Tensor, "d i j"]]], image: UInt8[Te
     side = (WIDTH - names) / columns
     height = head + (side + gap) * len(maps)
     fig = Figure((WIDTH, height))
-    _show(fig.add_axes(_box(names, 0.08, head - 0.2, head - 0.2, height)), image)
+    show(fig.add_axes(box(names, 0.08, head - 0.2, head - 0.2, height)), image)
     note = "What each layer makes of this image, first 16 channels.\nWhite is zero, blue positive, red negative."
     fig.text((names + head) / WIDTH, 1 - 0.47 * head / height, note, fontsize=8, color=INK, va="center")
     for row, (name, values) in enumerate(maps):
@@ -92,10 +92,10 @@ def features(maps: Sequence[tuple[str, Float[Tensor, "d i j"]]], image: UInt8[Te
         limit = (np.percentile(sizes, 99) or sizes.max() or 1.0) if sizes.size else 1.0
         top = head + row * (side + gap)
         for column, channel in enumerate(channels):
-            ax = fig.add_axes(_box(names + column * side, top, 0.94 * side, 0.94 * side, height))
+            ax = fig.add_axes(box(names + column * side, top, 0.94 * side, 0.94 * side, height))
             ax.imshow(channel, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
-            _frame(ax)
-        label, middle = f"{_short(name, 28)}\n{'x'.join(map(str, values.shape))}", 1 - (top + side / 2) / height
+            frame(ax)
+        label, middle = f"{short(name, 28)}\n{'x'.join(map(str, values.shape))}", 1 - (top + side / 2) / height
         left = (names - 0.08) / WIDTH
         fig.text(left, middle, label, fontsize=6, color=INK, ha="right", va="center", parse_math=False)
     return fig
@@ -153,7 +153,7 @@ def confusion(matrix: Int64[Tensor, "k k"], classes: Sequence[str]) -> Figure:
     ax.imshow(np.where(right, share, np.nan), cmap="Blues", vmin=0, vmax=2)
     ax.spines[:].set(color=FAINT, linewidth=0.6)
     every = -(-k // 25)
-    names = [_short(name, 16) for name in classes[::every]]
+    names = [short(name, 16) for name in classes[::every]]
     size = float(np.clip(160 / k, 6, 10))
     ax.set_xticks(range(0, k, every), names, parse_math=False, rotation=90 if max(map(len, names)) > 3 else 0)
     ax.set_yticks(range(0, k, every), names, parse_math=False)
@@ -206,27 +206,28 @@ def _message(text: str) -> Figure:
     return fig
 
 
-def _box(left: float, top: float, width: float, height: float, total: float) -> tuple[float, float, float, float]:
+def box(left: float, top: float, width: float, height: float, total: float) -> tuple[float, float, float, float]:
     """Inches from the top left corner of a figure `total` high, as matplotlib's fractions from the bottom left one."""
     return left / WIDTH, 1 - (top + height) / total, width / WIDTH, height / total
 
 
-def _show(ax: Axes, image: UInt8[Tensor, "c h w"]) -> None:
-    """A picture of 1 channel (grey) or 3 (red, green, blue) in a thin frame."""
+def show(ax: Axes, image: UInt8[Tensor, "c h w"]) -> None:
+    """A picture of 1 channel (grey) or 3 (red, green, blue) in a thin frame. Raises DataError for another number."""
     if len(image) not in (1, 3):
         raise DataError(f"an image to show must have 1 or 3 channels, got {len(image)}")
     pixels = image.permute(1, 2, 0).cpu().numpy()
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=255)
-    _frame(ax)
+    frame(ax)
 
 
-def _frame(ax: Axes) -> None:
+def frame(ax: Axes) -> None:
+    """A thin line around, no ticks."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set(color=FAINT, linewidth=0.6)
 
 
-def _short(text: str, limit: int) -> str:
+def short(text: str, limit: int) -> str:
     """`text` on one line of at most `limit` characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"

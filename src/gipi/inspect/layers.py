@@ -2,8 +2,6 @@
 
 Layers are the modules without children, in the order in which a forward pass runs them; operations that are not modules
 (an addition, a concatenation) have no row of their own.
-
-Receptive field: Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill, 2019.
 """
 
 from __future__ import annotations
@@ -12,29 +10,16 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gipi.errors import ConfigError
+from gipi.inspect.reach import ADAPTIVE_POOLS, POOLS, Pair, Reach, pair, reach_after
 
-Pair = tuple[int, int]
-
-POOLS = (nn.MaxPool2d, nn.AvgPool2d)
-ADAPTIVE_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 STAGES = (nn.Conv2d, nn.ReLU, nn.LeakyReLU, *POOLS, *ADAPTIVE_POOLS)
-
-
-class Reach(NamedTuple):
-    """The part of the image that one value depends on, in pixels, each (height, width).
-
-    field: its size; one larger than the image reaches into padding.  jump: from it to the field of the next value.
-    """
-
-    field: Pair
-    jump: Pair
 
 
 @dataclass(frozen=True)
@@ -75,7 +60,7 @@ class LayerTable:
         rows = [
             [
                 *(layer.name, layer.kind, _times(layer.shape), f"{layer.parameters:,}", f"{layer.multiply_adds:,}"),
-                *(("?", "?") if layer.reach is None else map(_side, layer.reach)),
+                *(("?", "?") if layer.reach is None else map(_side, layer.reach[:2])),
             ]
             for layer in self.layers
         ]
@@ -106,23 +91,23 @@ def layer_table(net: nn.Module, shape: tuple[int, int, int]) -> LayerTable:
     layers (a sum or concatenation of branches) and is taken to have the largest field so far.
     Raises ConfigError if the net does not take such an image.
     """
-    image, whole = torch.zeros(1, *shape), Reach(shape[1:], shape[1:])
+    image, whole = torch.zeros(1, *shape), Reach(shape[1:], shape[1:], (0, 0))
     layers: list[Layer] = []
     counted: set[nn.Parameter] = set()
     # Tensors are kept, so that no later one gets the id of an earlier.
-    reaches: dict[int, tuple[Tensor, Reach | None]] = {id(image): (image, Reach((1, 1), (1, 1)))}
+    reaches: dict[int, tuple[Tensor, Reach | None]] = {id(image): (image, Reach((1, 1), (1, 1), (0, 0)))}
 
     def visit(name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
         came, went = _tensor(inputs), _tensor(output)
         _, before = reaches.get(id(came)) or max(reaches.values(), key=lambda kept: _area(kept[1]))
-        reach = whole if isinstance(layer, nn.Linear) else _reach(layer, before, came.shape[-2:], went.shape[-2:])
+        reach = whole if isinstance(layer, nn.Linear) else reach_after(layer, before, came.shape[-2:], went.shape[-2:])
         reaches[id(went)] = went, reach
         new = set(layer.parameters()) - counted
         counted.update(new)
         parameters, multiply_adds = sum(parameter.numel() for parameter in new), _multiply_adds(layer, came, went)
         layers.append(Layer(name, _kind(layer), tuple(went.shape[1:]), parameters, multiply_adds, reach))
 
-    _observe(net, image, visit)
+    observe(net, image, visit)
     return LayerTable(shape, tuple(layers))
 
 
@@ -140,12 +125,15 @@ def feature_maps(net: nn.Module, image: Float[Tensor, "1 c h w"]) -> list[tuple[
         if isinstance(layer, STAGES) and values.ndim == 4:
             maps.append((f"{name} {_kind(layer)}", values[0].clone()))  # the next layer may write in place
 
-    _observe(net, image, visit)
+    observe(net, image, visit)
     return maps
 
 
-def _observe(net: nn.Module, image: Tensor, visit: Callable[[str, nn.Module, Any, Any], None]) -> None:
-    """Run `image` through `net` in eval mode without gradients: visit(name, layer, inputs, output) after each layer."""
+def observe(net: nn.Module, image: Tensor, visit: Callable[[str, nn.Module, Any, Any], None]) -> None:
+    """Run images (n, c, h, w) through `net` in eval mode without gradients: visit(name, layer, inputs, output) after each layer.
+
+    Raises ConfigError if the net does not take their shape.
+    """
     like = next(net.parameters(), image)
     modes = {module: module.training for module in net.modules()}
     leaves = [(name, module) for name, module in net.named_modules() if next(module.children(), None) is None]
@@ -162,31 +150,6 @@ def _observe(net: nn.Module, image: Tensor, visit: Callable[[str, nn.Module, Any
             hook.remove()
         for module, mode in modes.items():
             module.training = mode
-
-
-def _reach(layer: nn.Module, before: Reach | None, came: torch.Size, went: torch.Size) -> Reach | None:
-    """Reach of the output, of size `went`, of a layer whose input, of size `came` (height, width), reaches `before`."""
-    window = _window(layer, came, went)
-    if before is None or window is None:
-        return None
-    kernel, stride = window
-    field = [f + (k - 1) * j for f, k, j in zip(before.field, kernel, before.jump, strict=True)]
-    jump = [j * s for j, s in zip(before.jump, stride, strict=True)]
-    return Reach((field[0], field[1]), (jump[0], jump[1]))
-
-
-def _window(layer: nn.Module, came: torch.Size, went: torch.Size) -> tuple[Pair, Pair] | None:
-    """(size, stride) of the window of inputs behind an output; None: not known."""
-    if isinstance(layer, (nn.Conv2d, *POOLS)):
-        kernel, stride = _pair(layer.kernel_size), _pair(layer.stride)
-        dilation = (1, 1) if isinstance(layer, nn.AvgPool2d) else _pair(layer.dilation)
-        return ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1), stride
-    if isinstance(layer, ADAPTIVE_POOLS):  # exact where the input's size is a multiple of the output's
-        stride = came[0] // went[0], came[1] // went[1]
-        return (came[0] - (went[0] - 1) * stride[0], came[1] - (went[1] - 1) * stride[1]), stride
-    if isinstance(layer, nn.ConstantPad2d | nn.Flatten) or came == went:
-        return (1, 1), (1, 1)
-    return None
 
 
 def _multiply_adds(layer: nn.Module, came: Tensor, went: Tensor) -> int:
@@ -207,7 +170,7 @@ def _kind(layer: nn.Module) -> str:
     name = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "-", type(layer).__name__.removesuffix("2d")).lower()
     if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, *POOLS)):
         return name
-    kernel, stride = _pair(layer.kernel_size), _pair(layer.stride)
+    kernel, stride = pair(layer.kernel_size), pair(layer.stride)
     usual = kernel if isinstance(layer, POOLS) else (1, 1)
     return f"{name} {_times(kernel)}" + ("" if stride == usual else f", stride {_side(stride)}")
 
@@ -221,10 +184,6 @@ def _tensor(value: Any) -> Tensor:
 
 def _area(reach: Reach | None) -> float:
     return float("inf") if reach is None else reach.field[0] * reach.field[1]
-
-
-def _pair(size: int | tuple[int, ...]) -> Pair:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _side(size: Pair) -> str:

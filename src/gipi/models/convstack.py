@@ -81,11 +81,13 @@ def convstack(
     depth: int = 4,
     width: int = 16,
     kernel: int = 3,
+    stem: bool = False,
     batch_norm: bool = True,
     init: str | float = "he",
 ) -> ConvStack:
     """`depth` convolutions of `width` channels in up to three stages, as even as can be, the later ones taking what is left over.
 
+    stem: one more 3x3 layer in front, so that all of the `depth` layers have `width` channels before and behind them.
     Raises ValueError for a depth, a width or a kernel below 1 or an even kernel.
     """
     if min(depth, width, kernel) < 1 or kernel % 2 == 0:
@@ -93,6 +95,8 @@ def convstack(
     stages = min(3, depth)
     sizes = [(depth + stage) // stages for stage in range(stages)]
     layers = [[(width, kernel)] * size for size in sizes]
+    if stem:
+        layers[0].insert(0, (width, 3))
     return ConvStack(layers, classes=classes, channels=channels, batch_norm=batch_norm, dropout=0.0, init=init)
 
 

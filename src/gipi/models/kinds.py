@@ -11,7 +11,7 @@ from gipi import catalog
 from gipi.errors import ConfigError, nearest
 
 
-def build_net(name: str, args: Mapping[str, int | float | str]) -> nn.Module:
+def build_net(name: str, args: Mapping[str, bool | int | float | str]) -> nn.Module:
     """The net of that name in the catalogue, freshly initialised from torch's random numbers.
 
     A classifier maps images (n, channels, height, width), scaled as its card says, to logits (n, classes).

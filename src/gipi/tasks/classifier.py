@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,16 @@ from gipi.data.stream import ImageSet
 from gipi.engine.place import Place
 from gipi.errors import ConfigError
 from gipi.model import Card, fit_weights, load_model, save_model
+from gipi.models.ensemble import Ensemble
 from gipi.models.kinds import build_net
 from gipi.ops.digit import frame_digit
 from gipi.ops.image import open_image, resize
-from gipi.ops.metrics import Mean, Metrics, confusion_matrix, correct, merge
+from gipi.ops.metrics import Mean, Metrics, confusion_matrix
 
 EVAL_BATCH = 500
 
 
+@lru_cache(maxsize=4)  # many small trainings in one process read their data once
 def load_images(name: str, split: str) -> ImageSet:
     """A data set of the catalogue. Raises ConfigError for an unknown name and DataError if it cannot be had."""
     return catalog.resolve(catalog.entry(catalog.DATASETS, name, "data set").factory)(split)
@@ -67,7 +71,8 @@ class Classifier:
     def load(cls, path: Path, place: Place) -> Classifier:
         """The classifier in a model file. Raises WeightsError if the file is broken or its weights do not fit its card."""
         weights, card = load_model(path)
-        net = build_net(card.net, card.args)
+        nets = [build_net(card.net, card.args) for _ in range(card.members)]
+        net = nets[0] if card.members == 1 else Ensemble(nets)
         fit_weights(net, weights, str(path))
         return cls(net.eval(), card, place)
 
@@ -90,21 +95,12 @@ class Classifier:
 
     def evaluate(self, data: ImageSet) -> Evaluation:
         """Score on labelled images. Raises ConfigError if they have other classes than the model."""
-        if data.classes != self.card.classes:
-            raise ConfigError(
-                f"the model tells {', '.join(self.card.classes)} apart, but {data.name!r} has {', '.join(data.classes)}"
-            )
-        data = data.to(self.place.device)
-        metrics: Metrics = {}
-        rows: list[Tensor] = []
-        for pixels, labels in zip(data.images.split(EVAL_BATCH), data.labels.split(EVAL_BATCH), strict=True):
+
+        def read(pixels: Tensor) -> tuple[Tensor, Tensor]:
             logits = self.logits(pixels)
-            loss = F.cross_entropy(logits, labels, reduction="sum")
-            metrics = merge(metrics, {"accuracy": correct(logits, labels), "loss": Mean(loss, len(labels))})
-            rows.append(logits)
-        scores, answers = torch.cat(rows).softmax(1).max(1)
-        confusion = confusion_matrix(data.labels, answers, len(data.classes))
-        return Evaluation(metrics, confusion.cpu(), answers.cpu(), scores.cpu())
+            return logits, logits.argmax(1)
+
+        return score(data.to(self.place.device), self.card.classes, read)
 
     def frame(self, source: Path | bytes) -> Tensor:
         """A picture brought to the form of the training images, uint8 (c, h, w). Raises DataError if that cannot be done."""
@@ -118,3 +114,17 @@ class Classifier:
         best = max(range(len(chances)), key=chances.__getitem__)
         classes = self.card.classes
         return Classification(classes[best], chances[best], dict(zip(classes, chances, strict=True)), framed)
+
+
+def score(data: ImageSet, classes: tuple[str, ...], read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Evaluation:
+    """Answers on labelled images, `EVAL_BATCH` at a time. Raises ConfigError if `data` has other classes than the model.
+
+    read: uint8 pixels (n, c, h, w) -> (logits (n, classes), answers (n)) on the device of `data`.
+    """
+    if data.classes != classes:
+        raise ConfigError(f"the model tells {', '.join(classes)} apart, but {data.name!r} has {', '.join(data.classes)}")
+    logits, answers = map(torch.cat, zip(*map(read, data.images.split(EVAL_BATCH)), strict=True))
+    losses = F.cross_entropy(logits, data.labels, reduction="none")
+    metrics = {"accuracy": Mean((answers == data.labels).sum(), len(data)), "loss": Mean(losses.sum(), len(data))}
+    scores = logits.softmax(1).gather(1, answers[:, None])[:, 0]
+    return Evaluation(metrics, confusion_matrix(data.labels, answers, len(classes)).cpu(), answers.cpu(), scores.cpu())

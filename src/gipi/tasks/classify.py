@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -16,7 +18,7 @@ from gipi.data.stream import ImageBatch, ImageSet, ImageStream
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
 from gipi.engine.task import Stateful
-from gipi.errors import ConfigError, nearest
+from gipi.errors import ConfigError, GipiWarning, nearest
 from gipi.inspect.training import write_training_report
 from gipi.model import Card
 from gipi.models.kinds import build_net
@@ -30,17 +32,18 @@ class Classify:
     """Training a classifier. `steps` and `every` are the length of the training and of an epoch."""
 
     def __init__(self, config: Config, place: Place) -> None:
-        train = load_images(config.data.name, "train")
-        self._digest = {f"{train.name}/train": train.digest()}
-        self._held_out: ImageSet | None = None
-        if config.data.holdout:
-            train, self._held_out = train.hold_out(config.data.holdout)
-        if config.data.limit:
-            train = train.limit(config.data.limit)
-        self._stream = ImageStream(train.to(place.device), config.data.batch, config.run.seed)
+        train, self._held_out, digest = _training_images(config.data.name, config.data.holdout, config.data.limit, place.device)
+        if config.data.augment.flip and catalog.DATASETS[config.data.name].framing == "digit":
+            warnings.warn(
+                f"data.augment.flip {config.data.augment.flip} mirrors the digits of {train.name!r}: a mirrored digit is another "
+                "one or none (2 looks like 5), but keeps its label; leave it 0",
+                GipiWarning,
+                stacklevel=2,
+            )
+        self._stream = ImageStream(train, config.data.batch, config.run.seed)
         self.every = self._stream.batches_per_epoch
         self.steps = config.run.epochs * self.every
-        card = _card(config, train, self._digest)
+        card = _card(config, train, digest)
         self.model = Classifier(build_net(card.net, card.args).train(), card, place)
         self._optim = Optim(self.model.net, config.optim, place, self.steps)
         self.answering = Classifier(self._optim.averaged, card, place)  # what is evaluated and saved
@@ -52,18 +55,25 @@ class Classify:
     def source(self) -> Iterator[ImageBatch]:
         return self._stream
 
-    def step(self, batch: ImageBatch) -> Metrics:
-        lr, change = self._optim.lr, self._config.data.augment
-        address = self._config.run.seed, batch.epoch, batch.number
+    def prepare(self, batch: ImageBatch) -> ImageBatch:
+        """The batch as the net is fed it: augmented, scaled, mixed."""
+        change, address = self._config.data.augment, (self._config.run.seed, batch.epoch, batch.number)
         images = self.model.scale(augment(batch.images.float(), change, *address))
         if change.mixes:
             images, own = mix(images, change, *address)
             batch = batch._replace(own=own, others=batch.labels.roll(-1))
-        batch = batch._replace(images=self._place.put_images(images))
-        return {**self._optim.minimize(self._loss, batch), "lr": Mean(lr, 1)}
+        return batch._replace(images=self._place.put_images(images))
+
+    def step(self, batch: ImageBatch) -> Metrics:
+        lr = self._optim.lr
+        return {**self._optim.minimize(self._loss, self.prepare(batch)), "lr": Mean(lr, 1)}
 
     def _loss(self, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
-        logits, smoothing = self.model.net(part.images).float(), self._config.optim.label_smoothing
+        return self.loss(self.model.net(part.images).float(), part)
+
+    def loss(self, logits: Tensor, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
+        """(mean loss, count, metrics) of float32 logits (n, classes) for a prepared batch."""
+        smoothing = self._config.optim.label_smoothing
         if part.own is None or part.others is None:
             loss = F.cross_entropy(logits, part.labels, label_smoothing=smoothing)
         else:
@@ -78,21 +88,26 @@ class Classify:
     def save_model(self, path: Path) -> None:
         self.answering.save(path)
 
-    def finish(self, run: Run) -> None:
-        """Look at the test set, once: its score goes into the metrics and the model's card, its mistakes into the report."""
-        data = load_images(self._config.data.name, "test")
-        judge = Classifier(self.answering.net, self.answering.card, replace(self._place, dtype=torch.float32))
-        result = judge.evaluate(data)
-        numbers = values(result.metrics)
-        card = self.answering.card
-        card = replace(card, metrics=numbers, data={**card.data, f"{data.name}/test": data.digest()})
-        self.answering = Classifier(self.answering.net, card, self._place)
-        self.save_model(run.model_path)
-        last = run.rows()[-1]
-        run.append({"split": "test", "step": last["step"], "steps": last["steps"], "time_s": last["time_s"], **numbers})
+    def finish(self, run: Run, report: bool) -> None:
+        """Look at the test set, once: its score goes into the metrics and the model's card, its mistakes into the `report`."""
+        conclude(run, self.answering, load_images(self._config.data.name, "test"), report, {})
+
+
+def conclude(run: Run, model: Classifier, data: ImageSet, report: bool, more: dict[str, float]) -> None:
+    """Score a trained model on the test set `data` in float32, save it with the score on its card, add the row, draw the report.
+
+    more: further numbers for the row.
+    """
+    result = Classifier(model.net, model.card, replace(model.place, dtype=torch.float32)).evaluate(data)
+    numbers = values(result.metrics)
+    card = replace(model.card, metrics=numbers, data={**model.card.data, f"{data.name}/test": data.digest()})
+    Classifier(model.net, card, model.place).save(run.model_path)
+    last = run.rows()[-1]
+    run.append({"split": "test", "step": last["step"], "steps": last["steps"], "time_s": last["time_s"], **numbers, **more})
+    if report:
         write_training_report(
             run,
-            self.answering.net,
+            model.net,
             card,
             images=data.images,
             labels=data.labels,
@@ -100,6 +115,20 @@ class Classify:
             scores=result.scores,
             confusion=result.confusion,
         )
+
+
+@lru_cache(maxsize=1)  # the members of an ensemble share their images
+def _training_images(
+    name: str, holdout: float, limit: int, device: torch.device
+) -> tuple[ImageSet, ImageSet | None, dict[str, str]]:
+    """(images to train on, images held out, digest of both)"""
+    train, held_out = load_images(name, "train"), None
+    digest = {f"{train.name}/train": train.digest()}
+    if holdout:
+        train, held_out = train.hold_out(holdout)
+    if limit:
+        train = train.limit(limit)
+    return train.to(device), held_out, digest
 
 
 def _card(config: Config, data: ImageSet, digest: dict[str, str]) -> Card:

@@ -1,0 +1,84 @@
+"""Training images as the net is fed them, epoch after epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from gipi.data.stream import ImageBatch
+from gipi.inspect.figures import GREY, INK, WIDTH, box, short, show
+
+IMAGES, EPOCHS = 6, 8  # at most
+
+
+class Versions(NamedTuple):
+    """A training image, the number of its class and, by epoch, what the net is fed for it, with the share of its own label in it.
+
+    An epoch that leaves the image out, since it ends with whole batches, is missing.
+    """
+
+    image: UInt8[Tensor, "c h w"]
+    label: int
+    fed: dict[int, tuple[Float[Tensor, "c h w"], float]]
+
+
+def versions(batches: Iterable[ImageBatch], prepare: Callable[[ImageBatch], ImageBatch], count: int = IMAGES) -> list[Versions]:
+    """Of the first `count` images of the first batch all versions in `batches`. prepare: what training does to a batch."""
+    found: dict[int, Versions] = {}
+    for batch in batches:
+        numbers = batch.number.tolist()
+        if not found:
+            found = {
+                number: Versions(batch.images[row], int(batch.labels[row]), {}) for row, number in enumerate(numbers[:count])
+            }
+        if found.keys().isdisjoint(numbers):
+            continue
+        prepared = prepare(batch)
+        for row, number in enumerate(numbers):
+            if number in found:
+                share = 1.0 if prepared.own is None else float(prepared.own[row])
+                found[number].fed[batch.epoch] = prepared.images[row], share
+    return list(found.values())
+
+
+def augmented_figure(
+    shown: Sequence[Versions], classes: Sequence[str], epochs: int, *, black: float, white: float, title: str
+) -> Figure:
+    """A row an image: the original, then what the net is fed for it in each epoch.
+
+    black, white: input values of pixels 0 and 255.  Raises DataError for images not of 1 or 3 channels.
+    """
+    names, head, caption = 0.9, 0.5, 0.18  # inches
+    side = (WIDTH - names) / (epochs + 1)
+    mixed = any(share < 1 for one in shown for _, share in one.fed.values())
+    high = side + (caption if mixed else 0)
+    total = head + caption + high * len(shown) + 0.06
+    fig = Figure((WIDTH, total))
+    note = f"{title}\nOn the left the originals, beside them the version of each epoch."
+    note += " Percent: the share of its own label; the rest is another's." if mixed else ""
+    fig.text(0.08 / WIDTH, 1 - 0.06 / total, note, fontsize=8, color=INK, va="top", parse_math=False)
+    for column, text in enumerate(["original", *(f"epoch {epoch}" for epoch in range(epochs))]):
+        x = (names + (column + 0.47) * side) / WIDTH
+        fig.text(x, 1 - (head + caption / 2) / total, text, fontsize=7, color=INK, ha="center", va="center")
+    for row, one in enumerate(shown):
+        top = head + caption + row * high + high - side
+        middle = 1 - (top + 0.47 * side) / total
+        name = short(classes[one.label], 14)
+        fig.text((names - 0.08) / WIDTH, middle, name, fontsize=7, color=INK, ha="right", va="center", parse_math=False)
+        for column in range(epochs + 1):
+            ax = fig.add_axes(box(names + column * side, top, 0.94 * side, 0.94 * side, total))
+            if column == 0:
+                show(ax, one.image)
+            elif column - 1 in one.fed:
+                values, share = one.fed[column - 1]
+                show(ax, ((values - black) * (255 / (white - black))).clamp(0, 255).round().byte())
+                if mixed:
+                    ax.set_title(f"{100 * share:.0f} %", fontsize=6, color=INK, pad=2)
+            else:
+                ax.text(0.5, 0.5, "left out", fontsize=6, color=GREY, ha="center", va="center")
+                ax.set_axis_off()
+    return fig

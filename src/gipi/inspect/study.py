@@ -1,0 +1,216 @@
+"""The outcome of a study: a table, a figure, and a sentence for each claim of the textbook that it looked at."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from gipi.inspect.figures import FAINT, GREY, INK, WIDTH, png_bytes
+from gipi.inspect.report import Section, write_report
+from gipi.runs import write_atomic
+from gipi.studies import COSTS, Claim, Study, Variant
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")  # Okabe and Ito
+MARKS = "osD^vPX"
+UNITS = {"accuracy": "%", "parameters": "", "multiply_adds": "", "time_s": "s"}
+LABELS = {
+    "accuracy": "test error, %",
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds",
+    "time_s": "training time, s",
+}
+SURE = 2.0  # standard errors that a difference must exceed
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A variant's numbers, one for each seed. accuracy, validation: percent; validation is empty where nothing was held out."""
+
+    variant: Variant
+    accuracy: tuple[float, ...]
+    validation: tuple[float, ...]
+    time_s: tuple[float, ...]
+    parameters: int
+    multiply_adds: int
+
+    def values(self, measure: str) -> tuple[float, ...]:
+        value = getattr(self, measure)
+        return value if isinstance(value, tuple) else (float(value),)
+
+    def text(self, measure: str) -> str:
+        """ "98.76 ± 0.12 %" """
+        values, digits = self.values(measure), {"%": 2, "s": 1}.get(UNITS[measure], 0)
+        spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+        return f"{mean(values):,.{digits}f}{spread} {UNITS[measure]}".rstrip()
+
+    def json(self) -> dict[str, Any]:
+        numbers = {name: list(getattr(self, name)) for name in ("accuracy", "validation", "time_s")}
+        sizes = {"parameters": self.parameters, "multiply_adds": self.multiply_adds}
+        return {"series": self.variant.series, "x": self.variant.x, **numbers, **sizes}
+
+
+def finding(claim: Claim, measured: Sequence[Measured]) -> str:
+    """One plain sentence: what the textbook says, whether it holds here, and the numbers.
+
+    A difference of means counts if it exceeds SURE standard errors, those of the two means together.
+    """
+    better, worse = (_pick(name, measured) for name in (claim.better, claim.worse))
+    gain = mean(better.values(claim.measure)) - mean(worse.values(claim.measure))
+    gain = -gain if claim.measure in COSTS else gain
+    doubt = SURE * math.sqrt(sum(stdev(v) ** 2 / len(v) for m in (better, worse) if len(v := m.values(claim.measure)) > 1))
+    numbers = "; ".join(f"{m.variant.name}: {m.text(claim.measure)}" for m in (better, worse))
+    if gain > doubt:
+        return f"{_capital(claim.text)}: so it is here ({numbers})."
+    if gain < -doubt:
+        return f"{_capital(claim.text)}: this study contradicts it, the opposite is measured ({numbers})."
+    return f"{_capital(claim.text)}: not decided here, the difference is within the spread of the seeds ({numbers})."
+
+
+def _pick(name: str, measured: Sequence[Measured]) -> Measured:
+    for one in measured:
+        if one.variant.name == name:
+            return one
+    return max((one for one in measured if one.variant.series == name), key=lambda one: mean(one.validation))
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def cells(study: Study, measured: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """(header, rows) as text."""
+    header = ["variant", study.x, "test accuracy", "seeds", "parameters", "multiply-adds", "training time"]
+    rows = [
+        [
+            *(one.variant.series or str(one.variant.x), str(one.variant.x), one.text("accuracy"), str(len(one.accuracy))),
+            *(one.text("parameters"), one.text("multiply_adds"), one.text("time_s")),
+        ]
+        for one in measured
+    ]
+    return header, rows
+
+
+def markdown(study: Study, measured: Sequence[Measured]) -> str:
+    header, rows = cells(study, measured)
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def figure(study: Study, measured: Sequence[Measured], activations: Mapping[str, Sequence[float]]) -> Figure:
+    """A panel for each measure that the claims speak of: means with the spread of the seeds; then the untrained layers.
+
+    activations: standard deviation of the values behind each layer, shallow to deep, by variant.
+    """
+    measures = list(dict.fromkeys(claim.measure for claim in study.claims))
+    panels = [*measures, *(["activations"] if activations else [])]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    fig = Figure((WIDTH, (3.6 if len(panels) == 1 else 3.0) * rows), layout="constrained")
+    axes = fig.subplots(rows, columns, squeeze=False).flatten()
+    for ax, measure in zip(axes, measures, strict=False):
+        _points(ax, study, measured, measure)
+    if activations:
+        _activations(axes[len(measures)], activations)
+    for ax in axes[: len(panels)]:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.spines[["left", "bottom"]].set_color(GREY)
+        ax.tick_params(color=GREY, labelcolor=INK, labelsize=8)
+        ax.grid(color=FAINT, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return fig
+
+
+def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) -> None:
+    words = [str(x) for x in dict.fromkeys(one.variant.x for one in measured)]
+    numeric = all(isinstance(one.variant.x, int | float) for one in measured)
+    series = list(dict.fromkeys(one.variant.series for one in measured))
+    for name, colour, mark in zip(series, COLOURS, MARKS, strict=False):
+        mine = [one for one in measured if one.variant.series == name]
+        values = [one.values(measure) for one in mine]
+        values = [tuple(100 - v for v in row) if measure == "accuracy" else row for row in values]
+        x = [float(one.variant.x) if numeric else words.index(str(one.variant.x)) for one in mine]
+        spread = [stdev(row) if len(row) > 1 else 0.0 for row in values]
+        centre = [mean(row) for row in values]
+        down = [min(s, c * 0.9) for s, c in zip(spread, centre, strict=True)]  # a logarithmic axis has no zero
+        ax.errorbar(
+            x, centre, [down, spread], fmt=f"{mark}{'-' if numeric else ''}", color=colour, ms=5, lw=1.4, capsize=3, label=name
+        )
+    if measure == "accuracy":
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    else:
+        ax.set_ylim(bottom=0)
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.set_ylabel(LABELS[measure], fontsize=9, color=INK)
+    if numeric:
+        if study.log:
+            ax.set_xscale("log")
+        else:
+            ax.set_xticks(sorted({float(one.variant.x) for one in measured}))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    else:
+        ax.set_xticks(range(len(words)), words)
+        ax.margins(x=0.15)
+    ax.set_xlabel(study.x, fontsize=9, color=INK)
+    if len(series) > 1:
+        ax.legend(frameon=False, fontsize=8, labelcolor=INK)
+
+
+def _activations(ax: Axes, activations: Mapping[str, Sequence[float]]) -> None:
+    for (name, spreads), colour, mark in zip(activations.items(), COLOURS, MARKS, strict=False):
+        ax.plot(range(1, len(spreads) + 1), spreads, f"{mark}-", color=colour, ms=4, lw=1.4, label=name)
+    ax.set_yscale("log")
+    ax.set_xlabel("layer", fontsize=9, color=INK)
+    ax.set_ylabel("spread of the values, untrained", fontsize=9, color=INK)
+    ax.legend(frameon=False, fontsize=8, labelcolor=INK)
+
+
+def write_study(
+    folder: Path,
+    name: str,
+    study: Study,
+    measured: Sequence[Measured],
+    *,
+    activations: Mapping[str, Sequence[float]],
+    machine: Mapping[str, Any],
+) -> list[str]:
+    """Write study.json, table.md, figure.png and report.html into `folder`; the sentences, one for each claim, are returned."""
+    sentences = [finding(claim, measured) for claim in study.claims]
+    png = png_bytes(figure(study, measured, activations))
+    document = {
+        "study": name,
+        "about": study.about,
+        "findings": sentences,
+        "rows": [one.json() for one in measured],
+        "activations": {key: list(value) for key, value in activations.items()},
+        "machine": dict(machine),
+    }
+    write_atomic(folder / "study.json", (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(folder / "table.md", markdown(study, measured).encode())
+    write_atomic(folder / "figure.png", png)
+    write_report(
+        folder / "report.html",
+        title=f"gipi study {name}",
+        summary=[
+            ("question", study.about),
+            ("seeds", str(study.seeds)),
+            ("variants", str(len(measured))),
+        ],
+        sections=[
+            Section("Findings", "\n\n".join(sentences), png=png),
+            Section("Table", "Mean and standard deviation over the seeds.", table=cells(study, measured)),
+            Section("Machine", f"{machine['cpu']}, {machine['cores']} cores\n{machine['system']}"),
+        ],
+    )
+    return sentences

@@ -1,0 +1,126 @@
+"""Running a study: every training of its grid, then its table, figure and findings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+import torch
+
+from gipi import api, catalog
+from gipi.config import Config
+from gipi.errors import RunError
+from gipi.inspect.layers import feature_maps, layer_table
+from gipi.inspect.study import Measured, write_study
+from gipi.models.kinds import build_net
+from gipi.runs import Run, claim, environment
+from gipi.studies import STUDIES, Study, Variant, on_data
+
+LOOKED_AT = 500  # images behind the spread of an untrained layer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """findings: a sentence for each claim once all trainings are done.  stopped: name of the signal that ended it, or ""."""
+
+    folder: Path
+    done: int
+    total: int
+    findings: tuple[str, ...] = ()
+    stopped: str = ""
+
+
+def study(name: str, *, data: str | None = None, out: Path | None = None, say: Callable[[str], None] | None = None) -> Outcome:
+    """Run a study into the folder `out` (runs/study-NAME if None), a run folder for each training; `say` hears of each one.
+
+    What is done is not trained again, and what was stopped goes on. Processes with the same folder share the trainings; the last
+    one writes study.json, table.md, figure.png and report.html.  data: another data set than MNIST, with as many steps.
+    Raises ConfigError for an unknown name, DataError if the data cannot be had, RunError if `out` holds something else.
+    """
+    plan = catalog.entry(STUDIES, name, "study")
+    plan = on_data(plan, data) if data else plan
+    folder = out or Path("runs") / f"study-{name}"
+    runs = _runs(plan, folder)
+    for number, (path, config) in enumerate(runs.items(), 1):
+        with claim(path) as mine:
+            if not mine:
+                continue
+            run = _trained(config, path)
+        if run.ended() == "stopped":
+            return Outcome(folder, number - 1, len(runs), stopped=run.why())
+        if say:
+            say(f"{number}/{len(runs)}  {path.name}  test accuracy {_last(run, 'test')['accuracy']:.2%}")
+    done = [path for path in runs if (path / "end.json").exists() and Run(path).ended() == "done"]
+    if len(done) < len(runs):
+        return Outcome(folder, len(done), len(runs))
+    measured = [_measure(variant, plan, folder) for variant in plan.variants]
+    activations = {
+        name: _untrained(variant.config) for name in plan.activations for variant in plan.variants if variant.name == name
+    }
+    findings = write_study(folder, name, plan, measured, activations=activations, machine=environment())
+    return Outcome(folder, len(runs), len(runs), tuple(findings))
+
+
+def _runs(plan: Study, folder: Path) -> dict[Path, Config]:
+    """The folder and the configuration of each training. Variants of the same configuration share their trainings."""
+    return {
+        _path(variant, seed, plan, folder): replace(variant.config, run=replace(variant.config.run, seed=seed))
+        for seed in range(plan.seeds)
+        for variant in plan.variants
+    }
+
+
+def _path(variant: Variant, seed: int, plan: Study, folder: Path) -> Path:
+    first = next(other for other in plan.variants if other.config == variant.config)
+    return folder / f"{re.sub(r'[^a-zA-Z0-9.]+', '-', first.name)}-seed{seed}"
+
+
+def _trained(config: Config, path: Path) -> Run:
+    """The run in `path`, trained to its end if it is not yet."""
+    if not (path / "config.json").exists():
+        return api.train(config, out=path, report=False)
+    run = Run.open(path)
+    if run.config() != json.loads(json.dumps(config.to_json())):
+        raise RunError(f"{path} holds a training of another configuration: choose another folder with --out, or remove it")
+    return run if run.ended() == "done" else api.resume(path, report=False)
+
+
+def _last(run: Run, split: str) -> Mapping[str, float]:
+    """The last row of that split, {} if there is none."""
+    return next((row for row in reversed(run.rows()) if row["split"] == split), {})
+
+
+def _measure(variant: Variant, plan: Study, folder: Path) -> Measured:
+    paths = [_path(variant, seed, plan, folder) for seed in range(plan.seeds)]
+    runs = [Run.open(path) for path in paths]
+    table = layer_table(api.load(paths[0]).net, api.load(paths[0]).card.image)
+    accuracy = tuple(100 * _last(run, "test")["accuracy"] for run in runs)
+    times = tuple(_last(run, "test")["time_s"] for run in runs)
+    size = 1
+    if variant.ensemble:
+        size = len(paths)
+        accuracy = (100 * api.evaluate(paths, variant.config.data.name).metrics["accuracy"].value,)
+        times = (sum(times),)
+    return Measured(
+        variant,
+        accuracy=accuracy,
+        validation=tuple(100 * row["accuracy"] for run in runs if (row := _last(run, "validation"))),
+        time_s=times,
+        parameters=size * table.parameters,
+        multiply_adds=size * table.multiply_adds,
+    )
+
+
+def _untrained(config: Config) -> list[float]:
+    """Standard deviation of the values behind each ReLU of the untrained net, shallow to deep, mean over the images."""
+    images = api.load_images(config.data.name, "train").images[:LOOKED_AT]
+    with torch.random.fork_rng():
+        torch.manual_seed(config.run.seed)
+        net = build_net(config.net.name, {**config.net.args, "channels": images.shape[1]})
+    maps = [[float(values.std()) for name, values in feature_maps(net, image[None].float() / 255) if name.endswith(" relu")]
+            for image in images]  # fmt: skip
+    return [mean(layer) for layer in zip(*maps, strict=True)]

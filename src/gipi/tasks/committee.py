@@ -1,0 +1,76 @@
+"""Several trained classifiers as one, or one that looks at several views of each picture."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gipi.config import Views
+from gipi.data.stream import ImageSet
+from gipi.errors import ConfigError, nearest
+from gipi.models.ensemble import mean_probability
+from gipi.ops.views import views
+from gipi.tasks.classifier import Classification, Classifier, Evaluation, score
+
+
+class Committee:
+    """Classifiers of any nets that tell the same classes apart; each frames and scales a picture as its own card says.
+
+    Its probabilities are the mean of theirs over all views of the picture, its answer the class of the highest. With `vote`, its
+    answer is the one that most of them give, of several such the one of the highest probability.
+    models: each with a name for messages.  tta: the views, see `views`.
+    Raises ConfigError for no models, for models of different classes, a vote of one, unknown views and mirrored digits.
+    """
+
+    def __init__(self, models: Sequence[tuple[str, Classifier]], *, vote: bool = False, tta: Views = "none") -> None:
+        if not models:
+            raise ConfigError("no models given: name one or more")
+        if vote and len(models) == 1:
+            raise ConfigError(f"a vote needs two models or more, got {models[0][0]!r} alone")
+        if tta not in (known := typing.get_args(Views)):
+            raise ConfigError(f"no tta {tta!r}{nearest(tta, known)}")
+        (first, one), *others = models
+        for name, model in others:
+            if model.card.classes != one.card.classes:
+                ours, theirs = (", ".join(classifier.card.classes) for classifier in (one, model))
+                raise ConfigError(f"models of different classes: {first!r} tells {ours} apart, but {name!r} {theirs}")
+        for name, model in models:
+            if tta == "flip" and model.card.framing == "digit":
+                raise ConfigError(f"{name!r} reads digits, and a mirrored 2 is none: take tta shift or none instead of flip")
+        self._models, self._vote = [model for _, model in models], vote
+        self._tta: Views = tta
+        self.classes = one.card.classes
+
+    def evaluate(self, data: ImageSet) -> Evaluation:
+        """Score on labelled images; scores are probabilities of the answers. Raises ConfigError if `data` has other classes."""
+        place = self._models[0].place
+        return score(data.to(place.device), self.classes, lambda pixels: self._read([pixels] * len(self._models)))
+
+    def predict(self, source: Path | bytes) -> Classification:
+        """The label of a picture in a file or in memory. Raises DataError if it cannot be read or holds no digit.
+
+        framed: what the first of the models saw.
+        """
+        framed = [model.frame(source) for model in self._models]
+        logits, answer = self._read([pixels[None] for pixels in framed])
+        chances, best = logits[0].softmax(0).tolist(), int(answer)
+        return Classification(self.classes[best], chances[best], dict(zip(self.classes, chances, strict=True)), framed[0])
+
+    def _read(self, pixels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """uint8 (n, c, h, w) for each model -> (log of the mean probabilities (n, classes), answers (n))"""
+        each = torch.stack(
+            [
+                mean_probability(torch.stack([model.logits(view) for view in views(own, self._tta)]))
+                for model, own in zip(self._models, pixels, strict=True)
+            ]
+        )
+        mean = mean_probability(each)
+        if not self._vote:
+            return mean, mean.argmax(1)
+        votes = F.one_hot(each.argmax(2), mean.shape[1]).sum(0)
+        return mean, mean.masked_fill(votes < votes.amax(1, keepdim=True), -torch.inf).argmax(1)

@@ -1,0 +1,132 @@
+"""The drawn training images against what a training feeds its net."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gipi.config import AugmentConfig, Config, DataConfig, RunConfig
+from gipi.engine.place import decide_place
+from gipi.errors import DataError
+from gipi.inspect.augmented import Versions, augmented_figure, versions
+from gipi.recipes import RECIPES
+from gipi.tasks.classify import Classify
+from oracle.pictures import unreadable
+
+PLACE = decide_place(device="cpu", precision="fp32", seed=3)
+EPOCHS, BATCH = 3, 25
+MOVES = AugmentConfig(rotate_deg=10, shift_px=2, scale=0.1, shear_deg=5, crop=0.1, elastic_px=2, brightness=0.2, contrast=0.2)
+CHANGES = {
+    "none": AugmentConfig(),
+    "moves": MOVES,
+    "erase": replace(MOVES, erase=0.5),
+    "mixup": replace(MOVES, mixup=0.4),
+    "cutmix": replace(MOVES, cutmix=1.0),
+}
+
+
+def config(change: AugmentConfig) -> Config:
+    """Two batches of 25 of 60 images an epoch: 10 are left out, others each time."""
+    data = DataConfig("digits", batch=BATCH, holdout=0.0, limit=60, augment=change)
+    return replace(RECIPES["deepconvnet-digits"].config, data=data, run=RunConfig(epochs=EPOCHS, seed=3))
+
+
+def drawn(change: AugmentConfig) -> tuple[list[Versions], Classify]:
+    task = Classify(config(change), PLACE)
+    return versions(islice(task.source(), EPOCHS * task.every), task.prepare), task
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_versions_are_to_the_last_bit_what_training_feeds_the_net(name: str) -> None:
+    training = Classify(config(CHANGES[name]), PLACE)
+    fed: list[Tensor] = []
+    training.model.net.register_forward_pre_hook(lambda _net, inputs: fed.append(inputs[0].clone()))
+    expected: dict[tuple[int, int], Tensor] = {}
+    for batch in islice(training.source(), EPOCHS * training.every):
+        training.step(batch)
+        for number, images in zip(batch.number.tolist(), fed[-1], strict=True):
+            expected[number, batch.epoch] = images
+    assert len(fed) == EPOCHS * 2
+
+    shown, task = drawn(CHANGES[name])
+    data = task.source().data
+    first = next(iter(Classify(config(CHANGES[name]), PLACE).source()))
+    assert len(shown) == 6
+    cells = 0
+    for one, number in zip(shown, first.number.tolist(), strict=False):
+        assert torch.equal(one.image, data.images[number])
+        assert one.label == data.labels[number]
+        assert set(one.fed) == {epoch for found, epoch in expected if found == number}
+        for epoch, (values, share) in one.fed.items():
+            assert torch.equal(values, expected[number, epoch])
+            assert share == 1 or name in ("mixup", "cutmix")
+            cells += 1
+    assert 6 < cells < 6 * EPOCHS, "no image was left out of an epoch: the test does not test that"
+
+
+def test_share_is_how_much_of_a_mixed_image_is_its_own() -> None:
+    """Black and white pictures by class: the mean of a mixture with the other colour is the share."""
+    (shown, task), (plain, _) = drawn(AugmentConfig(mixup=1.0)), drawn(AugmentConfig())
+    partners = {}
+    for batch in islice(Classify(config(AugmentConfig()), PLACE).source(), EPOCHS * task.every):
+        for own, other in zip(batch.number.tolist(), batch.number.roll(-1).tolist(), strict=True):
+            partners[own, batch.epoch] = other
+    images = task.source().data.images.float() / 255
+    numbers = [int((images * 255 == one.image).flatten(1).all(1).nonzero()[0]) for one in shown]
+    for one, alone, number in zip(shown, plain, numbers, strict=True):
+        for epoch, (values, share) in one.fed.items():
+            own, other = alone.fed[epoch][0], images[partners[number, epoch]]
+            torch.testing.assert_close(values, share * own + (1 - share) * other)
+    assert len({share for one in shown for _, share in one.fed.values()}) > 6
+
+
+def cells(fig) -> list[np.ndarray | None]:
+    return [np.squeeze(ax.images[0].get_array()) if ax.images else None for ax in fig.axes]
+
+
+@pytest.mark.parametrize("name", ["none", "mixup"])
+def test_figure_has_a_row_an_image_and_a_column_an_epoch(name: str) -> None:
+    shown, _ = drawn(CHANGES[name])
+    fig = augmented_figure(shown, tuple("0123456789"), EPOCHS, black=0.0, white=1.0, title="$_{")
+    pictures = cells(fig)
+    assert len(pictures) == 6 * (1 + EPOCHS)
+    for row, one in enumerate(shown):
+        original, *rest = pictures[row * (1 + EPOCHS) : (row + 1) * (1 + EPOCHS)]
+        np.testing.assert_array_equal(original, one.image[0])
+        for epoch, picture in enumerate(rest):
+            ax = fig.axes[row * (1 + EPOCHS) + 1 + epoch]
+            if epoch in one.fed:
+                values, share = one.fed[epoch]
+                np.testing.assert_array_equal(picture, (values[0] * 255).round().clamp(0, 255))
+                assert ax.get_title() == (f"{100 * share:.0f} %" if name == "mixup" else "")
+            else:
+                assert picture is None
+                assert [text.get_text() for text in ax.texts] == ["left out"]
+    words = [text.get_text() for text in fig.texts]
+    assert words[1:5] == ["original", "epoch 0", "epoch 1", "epoch 2"]
+    assert words[5:] == [str(one.label) for one in shown]
+    assert ("Percent" in words[0]) == (name == "mixup")
+    assert not unreadable(fig)
+
+
+def test_input_values_are_drawn_as_the_pixels_they_stand_for() -> None:
+    """A net that takes (pixel / 255 - 0.5) / 0.25, in colour."""
+    image = torch.randint(0, 256, (3, 8, 6), dtype=torch.uint8)
+    one = Versions(image, 1, {0: ((image / 255 - 0.5) / 0.25, 1.0), 1: (torch.full((3, 8, 6), 9.0), 1.0)})
+    fig = augmented_figure([one], ("shirt", "a class with a name much too long"), 2, black=-2.0, white=2.0, title="colour")
+    original, same, bright = cells(fig)
+    np.testing.assert_array_equal(original, image.permute(1, 2, 0))
+    np.testing.assert_array_equal(same, original)
+    assert bright.min() == 255
+    assert not unreadable(fig)
+
+
+def test_image_of_two_channels_cannot_be_drawn() -> None:
+    one = Versions(torch.zeros(2, 8, 8, dtype=torch.uint8), 0, {})
+    with pytest.raises(DataError, match="1 or 3 channels, got 2"):
+        augmented_figure([one], ("a",), 1, black=0.0, white=1.0, title="")

@@ -1,0 +1,114 @@
+"""A study runs once: what is done stays done, what was stopped goes on, processes share the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gipi import api, lab
+from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig
+from gipi.errors import ConfigError, RunError
+from gipi.runs import Run, claim
+from gipi.studies import STUDIES, Claim, Study, Variant
+
+BASE = Config(
+    net=NetConfig("convstack", {"depth": 2, "width": 4}),
+    data=DataConfig("digits", batch=50, limit=200, holdout=0.2),
+    optim=OptimConfig("adam", lr=0.01),
+    run=RunConfig(epochs=1, device="cpu", precision="fp32"),
+)
+DEEPER = replace(BASE, net=NetConfig("convstack", {"depth": 3, "width": 4}))
+TINY = Study(
+    about="is deeper better?",
+    cost="2 seconds",
+    x="layers",
+    variants=(Variant("net", 2, BASE), Variant("net", 3, DEEPER), Variant("again", 2, BASE), Variant("all", 2, BASE, ensemble=True)),
+    claims=(Claim("deeper reads better", "net, 3", "net, 2"), Claim("fewer layers are fewer weights", "net, 2", "net, 3", "parameters")),
+    seeds=2,
+    activations=("net, 3",),
+)
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch):
+    monkeypatch.setitem(STUDIES, "tiny", TINY)
+
+
+def trainings(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+
+
+def test_a_study_trains_each_configuration_once_and_writes_its_outcome(tmp_path, monkeypatch):
+    heard: list[str] = []
+    outcome = lab.study("tiny", out=tmp_path, say=heard.append)
+    assert (outcome.done, outcome.total, outcome.stopped, len(outcome.findings)) == (4, 4, "", 2)
+    assert trainings(tmp_path) == {"net-2-seed0", "net-2-seed1", "net-3-seed0", "net-3-seed1"}
+    assert len(heard) == 4
+    rows = json.loads((tmp_path / "study.json").read_text())["rows"]
+    scores = [100 * api.load(tmp_path / f"net-2-seed{seed}").card.metrics["accuracy"] for seed in range(2)]
+    assert rows[0]["accuracy"] == rows[2]["accuracy"] == pytest.approx(scores)
+    assert scores[0] != scores[1]
+    both = api.evaluate([tmp_path / "net-2-seed0", tmp_path / "net-2-seed1"], "digits").metrics["accuracy"].value
+    assert rows[3]["accuracy"] == [pytest.approx(100 * both)]
+    assert (rows[0]["parameters"], rows[3]["parameters"]) == (246, 492)
+    assert len(rows[0]["validation"]) == 2
+    spread = json.loads((tmp_path / "study.json").read_text())["activations"]["net, 3"]
+    assert len(spread) == 3
+    assert min(spread) > 0
+
+    monkeypatch.setattr(api, "train", lambda *_, **__: pytest.fail("trained again"))
+    (tmp_path / "study.json").unlink()
+    assert lab.study("tiny", out=tmp_path) == outcome
+    assert (tmp_path / "study.json").exists()
+
+
+def test_a_stopped_study_goes_on_and_ends_as_a_straight_one(tmp_path, monkeypatch):
+    train = api.train
+    slow = replace(TINY, variants=tuple(replace(v, config=replace(v.config, run=replace(v.config.run, epochs=60))) for v in TINY.variants))
+    monkeypatch.setitem(STUDIES, "tiny", slow)
+    straight = lab.study("tiny", out=tmp_path / "straight")
+    seen = []
+
+    def interrupt(config, **where):
+        seen.append(where["out"].name)
+        if where["out"].name == "net-3-seed0":
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return train(config, **where)
+
+    monkeypatch.setattr(api, "train", interrupt)
+    stopped = lab.study("tiny", out=tmp_path / "other")
+    assert (stopped.stopped, stopped.done, stopped.findings) == ("SIGINT", 1, ())
+    assert seen == ["net-2-seed0", "net-3-seed0"]
+    assert not (tmp_path / "other" / "study.json").exists()
+    assert lab.study("tiny", out=tmp_path / "other").findings == straight.findings
+    assert seen[2:] == ["net-2-seed1", "net-3-seed1"]
+
+
+def test_what_another_process_is_at_is_left_to_it(tmp_path):
+    folder = tmp_path / "net-3-seed1"
+    with claim(folder) as mine:
+        assert mine
+        outcome = lab.study("tiny", out=tmp_path)
+    assert (outcome.done, outcome.total, outcome.findings) == (3, 4, ())
+    assert not (folder / "config.json").exists()
+    assert lab.study("tiny", out=tmp_path).done == 4
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    lab.study("tiny", out=tmp_path)
+    config = json.loads((tmp_path / "net-2-seed0" / "config.json").read_text())
+    config["optim"]["lr"] = 0.5
+    Run(tmp_path / "net-2-seed0").write_json("config.json", config)
+    with pytest.raises(RunError, match="another configuration: choose another folder"):
+        lab.study("tiny", out=tmp_path)
+
+
+def test_an_unknown_study_names_the_nearest(tmp_path):
+    with pytest.raises(ConfigError, match="no study 'dept'; did you mean 'depth'"):
+        lab.study("dept", out=tmp_path)
