@@ -43,7 +43,7 @@ def outputs(net: nn.Module, layer: str, images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("batch", [1, 7, COUNT])
+@pytest.mark.parametrize("batch", [4, COUNT])
 def test_one_pass_in_batches_finds_what_a_brute_force_finds(name: str, batch: int) -> None:
     net, _, inputs = net_and_input(name)
     layers = convolutions(net, (1, 28, 28))
@@ -106,6 +106,17 @@ def test_a_patch_alone_gives_the_output_that_made_it_exciting(name: str) -> None
                 torch.testing.assert_close(value, tops[layer].value[rank, channel], rtol=1e-4, atol=1e-5)
         shown = patches(tops[layer], found, 0, data.images)
         assert {tuple(patch.shape[1:]) for patch in shown} == {found.reach.field}
+
+
+def test_patch_of_an_image_that_is_not_square_is_around_the_maximum() -> None:
+    net = nn.Conv2d(1, 1, (1, 3), padding=(0, 1), bias=False)
+    nn.init.ones_(net.weight)
+    image = torch.zeros(1, 1, 5, 9, dtype=torch.uint8)
+    image[0, 0, 3, 6:] = torch.tensor([50, 70, 60])
+    layers = convolutions(net, (1, 5, 9))
+    top = most_exciting(net, [image.float()], [""], 1)[""]
+    assert (top.value.item(), top.place.item()) == (180, 3 * 9 + 7)
+    assert [patch.tolist() for patch in patches(top, layers[""], 0, image)] == [[[[50, 70, 60]]]]
 
 
 def test_crop_is_grey_outside_the_image() -> None:

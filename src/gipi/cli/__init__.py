@@ -22,7 +22,7 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a net by a recipe"),
     "eval": (evaluate, "score a model on a data set"),
     "predict": (predict, "read pictures"),
-    "inspect": (inspect, "look inside: layer table, mistakes, what each layer sees"),
+    "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel"),
     "study": (study, "check a claim of the textbook by a grid of small trainings"),
     "import": (import_weights, "make a model of the textbook's own weights"),
     "list": (list_all, "recipes, shipped models, nets, data sets"),

@@ -84,11 +84,10 @@ class Optim:
     def _average(self) -> None:
         """The decay is smaller in the first steps, (1 + step) / (10 + step), so that the start is soon forgotten."""
         weight = 1 - min(self._config.ema, (1 + self._step) / (10 + self._step))
-        pairs = list(zip(self.averaged.state_dict().values(), self._net.state_dict().values(), strict=True))
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([mean for mean, _ in floats], [now for _, now in floats], weight)
-        for mean, now in pairs:
-            if not mean.is_floating_point():  # the count of batches that batch norm has seen
+        for mean, now in zip(self.averaged.state_dict().values(), self._net.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, weight)
+            else:  # the count of batches that batch norm has seen
                 mean.copy_(now)
 
     def state_dict(self) -> dict[str, Any]:

@@ -42,7 +42,9 @@ class StackedNets(nn.Module):
         super().__init__()
         weights, buffers = stack_module_state(list(nets))
         self.net = deepcopy(nets[0])  # the architecture, which now holds the weights of all
-        for name, value in {**{key: nn.Parameter(weight) for key, weight in weights.items()}, **buffers}.items():
+        # Not in channels_last: an average over all places would then have no rule for stacks, and become a slow loop.
+        plain = {name: nn.Parameter(weight.contiguous()) for name, weight in weights.items()}
+        for name, value in {**plain, **buffers}.items():
             owner, _, own_name = name.rpartition(".")
             setattr(self.net.get_submodule(owner), own_name, value)
 

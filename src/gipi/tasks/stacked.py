@@ -56,7 +56,7 @@ class StackedClassify:
 
     def _loss(self, batches: Batches) -> tuple[Tensor, int, Metrics]:
         """The sum of the members' mean losses, so that the gradient of each is that of its own."""
-        logits = self._net(torch.stack([batch.images for batch in batches])).float()
+        logits = self._net(torch.stack([batch.images for batch in batches]).contiguous()).float()
         losses = [member.loss(own, batch) for member, own, batch in zip(self._members, logits, batches, strict=True)]
         metrics = [{**metrics, "loss": Mean(loss.detach() * count, count)} for loss, count, metrics in losses]
         return torch.stack([loss for loss, _, _ in losses]).sum(), losses[0][1], reduce(merge, metrics)
