@@ -19,9 +19,9 @@ from gipi.studies import STUDIES, Claim, Study, Variant
 
 BASE = Config(
     net=NetConfig("convstack", {"depth": 2, "width": 4}),
-    data=DataConfig("digits", batch=50, limit=200, holdout=0.2),
-    optim=OptimConfig("adam", lr=0.01),
-    run=RunConfig(epochs=1, device="cpu", precision="fp32"),
+    data=DataConfig("digits", batch=20, limit=200, holdout=0.2),
+    optim=OptimConfig("adam", lr=0.02),
+    run=RunConfig(epochs=4, device="cpu", precision="fp32"),
 )
 DEEPER = replace(BASE, net=NetConfig("convstack", {"depth": 3, "width": 4}))
 TINY = Study(
