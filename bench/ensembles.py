@@ -18,7 +18,7 @@ RECIPES = ("deepconvnet-best", "digitnet-mnist")
 PAGE = ROOT / "docs" / "records.md"
 
 # Test images whose label fewer than three of five people confirmed, with what at least three of them saw instead; "" if they did
-# not agree. Source: Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks",
+# not agree. Source: Northcutt, Athalye, Mueller, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks",
 # NeurIPS 2021, and its data at github.com/cleanlab/label-errors, mturk/mnist_mturk.json: 15 of the 10,000.
 DISPUTED = {947: "9", 1621: "6", 1901: "4", 2130: "", 2462: "0", 2597: "3", 2654: "", 3520: "", 3558: "0", 5937: "3", 6651: "6",
             6783: "6", 8527: "", 9679: "", 9729: "6"}  # fmt: skip
