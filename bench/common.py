@@ -34,22 +34,25 @@ def row(name: str, values: list[float], unit: str, *, split: str = "", note: str
 
 
 def write(bench: str, rows: list[Row], *, keep: bool = False) -> None:
-    """Write bench/results/BENCH.json; with `keep`, rows of other names that are in the file stay."""
+    """Write bench/results/BENCH.json; with `keep`, rows of other names that are in the file stay, with their own hardware."""
     path = RESULTS / f"{bench}.json"
-    if keep and path.exists():
-        new = {line["name"] for line in rows}
-        rows = [line for line in json.loads(path.read_text())["results"] if line["name"] not in new] + rows
     machine = environment()
+    hardware = f"{machine['cores']} cores, {machine['cpu']}{bf16_units()}"
+    shown = rows
+    rows = [{**line, "hardware": hardware} for line in rows]
+    if keep and path.exists():
+        old, new = json.loads(path.read_text()), {line["name"] for line in rows}
+        rows = [{"hardware": old["hardware"], **line} for line in old["results"] if line["name"] not in new] + rows
     head = {
         "bench": bench,
         "date": date.today().isoformat(),
         "commit": machine["commit"],
-        "hardware": f"{machine['cores']} cores, {machine['cpu']}{bf16_units()}",
+        "hardware": hardware,
         "versions": machine["versions"],
         "command": f"python bench/{bench}.py",
     }
     path.write_text(json.dumps({**head, "results": rows}, indent=2) + "\n")
-    for line in rows:
+    for line in shown:
         spread = f"({line['low']:,.4f} to {line['high']:,.4f}, n={line['n']})"
         print(f"{line['name']:44} {line['value']:>12,.4f} {line['unit']}  {spread} {line['note']}")
 

@@ -158,10 +158,14 @@ def _done(path: Path) -> bool:
 
 
 def _note(run: Run, status: str, why: str) -> None:
-    """Write how the ensemble stands, unless another process is writing: it knows as much, or more."""
-    with claim(run.path) as mine:
-        if mine and run.ended() != "done":
-            run.end(status, why)
+    """Write how the ensemble stands, once no other process is writing; one that writes for longer is finishing it."""
+    for _ in range(20):
+        with claim(run.path) as mine:
+            if mine:
+                if run.ended() != "done":
+                    run.end(status, why)
+                return
+        time.sleep(0.05)
 
 
 def _why(error: Exception) -> str:
