@@ -68,7 +68,7 @@ def main() -> None:
         row(f"share of a step: {line['name']}", [100 * line["value"] / step["value"]], "%", note="target 15")
         for line in rows[-3:-1]
     ]
-    write("augmentation", rows)
+    write("augmentation.gpu" if place.device.type == "cuda" else "augmentation", rows)
 
 
 if __name__ == "__main__":

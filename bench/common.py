@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gipi.runs import environment
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +40,8 @@ def write(bench: str, rows: list[Row], *, keep: bool = False) -> None:
     path = RESULTS / f"{bench}.json"
     machine = environment()
     hardware = f"{machine['cores']} cores, {machine['cpu']}{bf16_units()}"
+    if bench.endswith(".gpu"):
+        hardware = f"{torch.cuda.get_device_name()}, {hardware}"
     shown = rows
     rows = [{**line, "hardware": hardware} for line in rows]
     if keep and path.exists():
@@ -49,7 +53,7 @@ def write(bench: str, rows: list[Row], *, keep: bool = False) -> None:
         "commit": machine["commit"],
         "hardware": hardware,
         "versions": machine["versions"],
-        "command": f"python bench/{bench}.py",
+        "command": f"python bench/{bench.removesuffix('.gpu')}.py",
     }
     path.write_text(json.dumps({**head, "results": rows}, indent=2) + "\n")
     for line in shown:
@@ -63,8 +67,6 @@ def read(bench: str) -> dict[str, Any]:
 
 def bf16_units() -> str:
     """Which fast bf16 instructions the CPU has: the speeds below depend on little else."""
-    import torch
-
     if torch.cpu._is_amx_tile_supported():
         return ", with AMX"
     return ", AVX512-BF16, no AMX" if torch.cpu._is_avx512_bf16_supported() else ", no bf16 units"
