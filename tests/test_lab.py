@@ -28,8 +28,16 @@ TINY = Study(
     about="is deeper better?",
     cost="2 seconds",
     x="layers",
-    variants=(Variant("net", 2, BASE), Variant("net", 3, DEEPER), Variant("again", 2, BASE), Variant("all", 2, BASE, ensemble=True)),
-    claims=(Claim("deeper reads better", "net, 3", "net, 2"), Claim("fewer layers are fewer weights", "net, 2", "net, 3", "parameters")),
+    variants=(
+        Variant("net", 2, BASE),
+        Variant("net", 3, DEEPER),
+        Variant("again", 2, BASE),
+        Variant("all", 2, BASE, ensemble=True),
+    ),
+    claims=(
+        Claim("deeper reads better", "net, 3", "net, 2"),
+        Claim("fewer layers are fewer weights", "net, 2", "net, 3", "parameters"),
+    ),
     seeds=2,
     activations=("net, 3",),
 )
@@ -56,7 +64,7 @@ def test_a_study_trains_each_configuration_once_and_writes_its_outcome(tmp_path,
     assert scores[0] != scores[1]
     both = api.evaluate([tmp_path / "net-2-seed0", tmp_path / "net-2-seed1"], "digits").metrics["accuracy"].value
     assert rows[3]["accuracy"] == [pytest.approx(100 * both)]
-    assert (rows[0]["parameters"], rows[3]["parameters"]) == (246, 492)
+    assert (rows[0]["parameters"], rows[3]["parameters"]) == (2_166, 4_332)
     assert len(rows[0]["validation"]) == 2
     spread = json.loads((tmp_path / "study.json").read_text())["activations"]["net, 3"]
     assert len(spread) == 3
@@ -70,7 +78,9 @@ def test_a_study_trains_each_configuration_once_and_writes_its_outcome(tmp_path,
 
 def test_a_stopped_study_goes_on_and_ends_as_a_straight_one(tmp_path, monkeypatch):
     train = api.train
-    slow = replace(TINY, variants=tuple(replace(v, config=replace(v.config, run=replace(v.config.run, epochs=60))) for v in TINY.variants))
+    slow = replace(
+        TINY, variants=tuple(replace(v, config=replace(v.config, run=replace(v.config.run, epochs=60))) for v in TINY.variants)
+    )
     monkeypatch.setitem(STUDIES, "tiny", slow)
     straight = lab.study("tiny", out=tmp_path / "straight")
     seen = []

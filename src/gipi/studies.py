@@ -76,7 +76,7 @@ def _width(depth: int, like: tuple[int, int] = (12, 16)) -> int:
     """The width at which a stack of `depth` layers has about as many parameters as one of (depth, width) `like`."""
 
     def parameters(depth: int, width: int) -> int:
-        return 9 * width + 9 * (depth - 1) * width**2 + 2 * depth * width + 10 * width + 10
+        return 9 * width + 9 * (depth - 1) * width**2 + 2 * depth * width + 490 * width + 10
 
     return min(range(1, 200), key=lambda width: abs(parameters(depth, width) - parameters(*like)))
 
@@ -87,13 +87,13 @@ _DEPTH = Study(
     x="convolution layers",
     variants=(
         *(Variant("16 channels", depth, _stack(depth=depth, width=16)) for depth in DEPTHS),
-        *(Variant("26,000 parameters", depth, _stack(depth=depth, width=_width(depth))) for depth in DEPTHS),
+        *(Variant("34,000 parameters", depth, _stack(depth=depth, width=_width(depth))) for depth in DEPTHS),
     ),
     claims=(
         Claim("more layers of the same width read better", "16 channels, 12", "16 channels, 2"),
         Claim("most of the gain is not yet had with 4 layers", "16 channels, 12", "16 channels, 4"),
-        Claim("the same number of parameters reads better in more layers", "26,000 parameters, 12", "26,000 parameters, 2"),
-        Claim("and 6 layers read better than 4", "26,000 parameters, 6", "26,000 parameters, 4"),
+        Claim("the same number of parameters reads better in more layers", "34,000 parameters, 12", "34,000 parameters, 2"),
+        Claim("and 6 layers read better than 4", "34,000 parameters, 6", "34,000 parameters, 4"),
     ),
 )
 

@@ -63,7 +63,9 @@ def test_a_series_is_represented_by_its_best_on_validation_not_on_test():
 
 
 def test_everything_is_written(tmp_path):
-    study = Study("deeper is better?", "1 minute", "layers", (), (Claim("deep reads better", "net, 4", "net, 2"),), activations=("net, 4",))
+    study = Study(
+        "deeper is better?", "1 minute", "layers", (), (Claim("deep reads better", "net, 4", "net, 2"),), activations=("net, 4",)
+    )
     rows = [measured(2, (97.0, 97.1), series="net"), measured(4, (99.0, 99.2), series="net")]
     machine = {"cpu": "a <fast> one", "cores": 2, "system": "any"}
     sentences = write_study(tmp_path, "depth", study, rows, activations={"net, 4": [1.0, 0.5]}, machine=machine)

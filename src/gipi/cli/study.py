@@ -19,9 +19,7 @@ class StudyArgs:
 
     name: Positional[Annotated[str, arg(help="the study (see: gipi list)", metavar="NAME")]]
     data: Annotated[str | None, arg(help="a data set instead of mnist, such as digits, which needs no network")] = None
-    out: Annotated[Path | None, arg(help="the folder, runs/study-NAME if not given; what is done stays done")] = (
-        None
-    )
+    out: Annotated[Path | None, arg(help="the folder, runs/study-NAME if not given; what is done stays done")] = None
     json: Json = False
 
 
