@@ -18,7 +18,7 @@ install: .venv/installed
 	touch $@
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: install
 	$(BIN)/ruff format --check .

@@ -18,7 +18,8 @@ def main() -> None:
     weights, card = load_model(find_model(run))
     data = gipi.RECIPES[card.recipe].config.data.name
     out = WEIGHTS / f"{name}.safetensors"
-    save_model(out, {key: value.half() for key, value in weights.items()}, card)
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    save_model(out, halves, card)
     before, after = (gipi.evaluate(model, data) for model in (run, out))
     if not torch.equal(before.answers, after.answers):
         out.unlink()
