@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig
 from gipi.errors import ConfigError, RunError
 from gipi.runs import Run, claim
 from gipi.studies import STUDIES, Claim, Study, Variant
+from gipi.tasks.classify import Classify
 
 BASE = Config(
     net=NetConfig("convstack", {"depth": 2, "width": 4}),
@@ -77,22 +76,23 @@ def test_a_study_trains_each_configuration_once_and_writes_its_outcome(tmp_path,
 
 
 def test_a_stopped_study_goes_on_and_ends_as_a_straight_one(tmp_path, monkeypatch):
-    train = api.train
-    slow = replace(
-        TINY, variants=tuple(replace(v, config=replace(v.config, run=replace(v.config.run, epochs=60))) for v in TINY.variants)
-    )
-    monkeypatch.setitem(STUDIES, "tiny", slow)
     straight = lab.study("tiny", out=tmp_path / "straight")
-    seen = []
+    train, step, seen, steps = api.train, Classify.step, [], []
 
-    def interrupt(config, **where):
+    def watched(config, **where):
         seen.append(where["out"].name)
-        if where["out"].name == "net-3-seed0":
-            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         return train(config, **where)
 
-    monkeypatch.setattr(api, "train", interrupt)
-    stopped = lab.study("tiny", out=tmp_path / "other")
+    def interrupted(self, batch):
+        steps.append(len(seen))
+        if steps.count(2) == 3:  # in the second training, its third step
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch)
+
+    monkeypatch.setattr(api, "train", watched)
+    with monkeypatch.context() as patch:
+        patch.setattr(Classify, "step", interrupted)
+        stopped = lab.study("tiny", out=tmp_path / "other")
     assert (stopped.stopped, stopped.done, stopped.findings) == ("SIGINT", 1, ())
     assert seen == ["net-2-seed0", "net-3-seed0"]
     assert not (tmp_path / "other" / "study.json").exists()

@@ -60,7 +60,7 @@ def test_the_depth_study_keeps_what_it_says_equal():
         convolutions = [layer for layer in equal_width.layers if layer.kind.startswith("conv")]
         assert len(convolutions) == depth
         assert {layer.shape[0] for layer in convolutions} == {16}
-        assert equal_size.parameters == pytest.approx(33_722, rel=0.04)
+        assert equal_size.parameters == pytest.approx(33_722, rel=0.05)
 
 
 def test_the_filters_of_a_pair_see_as_much_and_have_the_textbooks_ratio_of_parameters():
