@@ -67,7 +67,7 @@ def check_same(run: Path, straight: Path) -> None:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("killed")
-    done = subprocess.run([sys.executable, __file__, str(folder)], env=ALONE, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, __file__, str(folder)], env=ALONE, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
