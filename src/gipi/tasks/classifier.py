@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from gipi.ops.metrics import Mean, Metrics, confusion_matrix
 EVAL_BATCH = 500
 
 
-@lru_cache(maxsize=4)  # many small trainings in one process read their data once
 def load_images(name: str, split: str) -> ImageSet:
     """A data set of the catalogue. Raises ConfigError for an unknown name and DataError if it cannot be had."""
     return catalog.resolve(catalog.entry(catalog.DATASETS, name, "data set").factory)(split)

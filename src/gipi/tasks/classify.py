@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -27,12 +26,18 @@ from gipi.ops.metrics import Mean, Metrics, correct, values
 from gipi.runs import Run
 from gipi.tasks.classifier import Classifier, load_images
 
+# images to train on, images held out, digest of the set that both are from
+TrainingImages = tuple[ImageSet, ImageSet | None, dict[str, str]]
+
 
 class Classify:
-    """Training a classifier. `steps` and `every` are the length of the training and of an epoch."""
+    """Training a classifier. `steps` and `every` are the length of the training and of an epoch.
 
-    def __init__(self, config: Config, place: Place) -> None:
-        train, self._held_out, digest = _training_images(config.data.name, config.data.holdout, config.data.limit, place.device)
+    images: what `training_images` gives for the configuration, where several trainings share it.
+    """
+
+    def __init__(self, config: Config, place: Place, images: TrainingImages | None = None) -> None:
+        train, self._held_out, digest = images or training_images(config, place)
         if config.data.augment.flip and catalog.DATASETS[config.data.name].framing == "digit":
             warnings.warn(
                 f"data.augment.flip {config.data.augment.flip} mirrors the digits of {train.name!r}: a mirrored digit is another "
@@ -117,18 +122,14 @@ def conclude(run: Run, model: Classifier, data: ImageSet, report: bool, more: di
         )
 
 
-@lru_cache(maxsize=1)  # the members of an ensemble share their images
-def _training_images(
-    name: str, holdout: float, limit: int, device: torch.device
-) -> tuple[ImageSet, ImageSet | None, dict[str, str]]:
-    """(images to train on, images held out, digest of both)"""
-    train, held_out = load_images(name, "train"), None
+def training_images(config: Config, place: Place) -> TrainingImages:
+    train, held_out = load_images(config.data.name, "train"), None
     digest = {f"{train.name}/train": train.digest()}
-    if holdout:
-        train, held_out = train.hold_out(holdout)
-    if limit:
-        train = train.limit(limit)
-    return train.to(device), held_out, digest
+    if config.data.holdout:
+        train, held_out = train.hold_out(config.data.holdout)
+    if config.data.limit:
+        train = train.limit(config.data.limit)
+    return train.to(place.device), held_out, digest
 
 
 def _card(config: Config, data: ImageSet, digest: dict[str, str]) -> Card:

@@ -21,7 +21,7 @@ from gipi.models.ensemble import Ensemble, StackedNets
 from gipi.ops.metrics import Mean, Metrics, merge
 from gipi.runs import Run
 from gipi.tasks.classifier import Classifier, load_images
-from gipi.tasks.classify import Classify, conclude
+from gipi.tasks.classify import Classify, conclude, training_images
 
 Batches = tuple[ImageBatch, ...]
 
@@ -33,10 +33,11 @@ class StackedClassify:
     """
 
     def __init__(self, config: Config, place: Place) -> None:
+        images = training_images(config, place)
         self._members: list[Classify] = []
         for member in config.members():
             torch.manual_seed(member.run.seed)
-            self._members.append(Classify(member, place))
+            self._members.append(Classify(member, place, images))
         self.steps, self.every = self._members[0].steps, self._members[0].every
         self._net = StackedNets([member.model.net for member in self._members]).to(place.device)
         self._optim = Optim(self._net, config.optim, place, self.steps)
