@@ -74,8 +74,8 @@ RECIPES = {
         _BEST,
         about="the textbook's net trained as well as we can: more augmentation, averaged weights; train several as an ensemble",
         source="net: Saito, Deep Learning from Scratch, chapter 8; training: ours",
-        cost="2 CPU cores, about 8 minutes",
-        accuracy=None,
+        cost="2 CPU cores, about 10 minutes",
+        accuracy=99.55,
     ),
     "digitnet-mnist": Recipe(
         replace(
@@ -86,10 +86,10 @@ RECIPES = {
             optim=replace(_BEST.optim, weight_decay=0.05),
             run=RunConfig(epochs=5),
         ),
-        about="our strongest single reader of digits",
+        about="our own net with batch norm, after VGG, on strong augmentation",
         source="ours",
         cost="2 CPU cores, about 10 minutes",
-        accuracy=None,
+        accuracy=99.51,
     ),
     "digitnet-tiny-mnist": Recipe(
         replace(
@@ -100,10 +100,10 @@ RECIPES = {
             optim=OptimConfig("adamw", lr=1e-2, weight_decay=0.001, schedule="one-cycle", ema=0.999),
             run=RunConfig(epochs=20),
         ),
-        about="reads digits better than the textbook's net with an eighteenth of its weights",
+        about="reads digits as well as the textbook's recipe with an eighteenth of its weights",
         source="ours",
         cost="2 CPU cores, about 3 minutes",
-        accuracy=None,
+        accuracy=99.35,
     ),
     "digitnet-fashion": Recipe(
         replace(
