@@ -112,6 +112,8 @@ DATASETS = {
 
 SHIPPED = {
     "deepconvnet-mnist": Shipped("deepconvnet-mnist", "reads a handwritten digit"),
+    "digitnet-mnist": Shipped("digitnet-mnist", "reads a handwritten digit, by another net"),
+    "digitnet-tiny-mnist": Shipped("digitnet-tiny-mnist", "reads a handwritten digit with 6,866 weights"),
 }
 
 E = TypeVar("E")
