@@ -133,11 +133,12 @@ def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) 
     words = [str(x) for x in dict.fromkeys(one.variant.x for one in measured)]
     numeric = all(isinstance(one.variant.x, int | float) for one in measured)
     series = list(dict.fromkeys(one.variant.series for one in measured))
-    for name, colour, mark in zip(series, COLOURS, MARKS, strict=False):
+    for place, (name, colour, mark) in enumerate(zip(series, COLOURS, MARKS, strict=False)):
+        beside = 0.12 * (place - (len(series) - 1) / 2)  # above the same word, series stand side by side
         mine = [one for one in measured if one.variant.series == name]
         values = [one.values(measure) for one in mine]
         values = [tuple(100 - v for v in row) if measure == "accuracy" else row for row in values]
-        x = [float(one.variant.x) if numeric else words.index(str(one.variant.x)) for one in mine]
+        x = [float(one.variant.x) if numeric else words.index(str(one.variant.x)) + beside for one in mine]
         spread = [stdev(row) if len(row) > 1 else 0.0 for row in values]
         centre = [mean(row) for row in values]
         down = [min(s, c * 0.9) for s, c in zip(spread, centre, strict=True)]  # a logarithmic axis has no zero
