@@ -240,7 +240,7 @@ def test_good_mirror(kind: str, cache: Path, mirror: Mirror, capsys: pytest.Capt
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_second_mirror_after_a_broken_one(kind: str, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
+    monkeypatch.setattr(fetch, "TIMEOUT", 1.0)
     (path,) = local_files("abc", [remote(mirror.url(kind), mirror.url("good"))])
     assert mirror.requests == [kind, "good"]
     assert gzip.decompress(path.read_bytes()) == CONTENT
@@ -249,7 +249,7 @@ def test_second_mirror_after_a_broken_one(kind: str, cache: Path, mirror: Mirror
 
 @pytest.mark.parametrize(("kind", "reason"), BROKEN.items())
 def test_all_mirrors_broken(kind: str, reason: str, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
+    monkeypatch.setattr(fetch, "TIMEOUT", 1.0)
     with pytest.raises(DataError, match=rf"{mirror.url(kind)}: .*({reason})"):
         local_files("abc", [remote(mirror.url(kind))])
     assert visible(cache) == [], "nothing partial stays"

@@ -123,6 +123,10 @@ def conclude(run: Run, model: Classifier, data: ImageSet, report: bool, more: di
 
 
 def training_images(config: Config, place: Place) -> TrainingImages:
+    """The images that a configuration trains on, on the device, and those it holds out.
+
+    Raises ConfigError for an unknown data set or a part of it that leaves nothing, DataError if it cannot be had.
+    """
     train, held_out = load_images(config.data.name, "train"), None
     digest = {f"{train.name}/train": train.digest()}
     if config.data.holdout:
