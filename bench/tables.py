@@ -28,7 +28,7 @@ LINES = (
     ("accuracy", "digitnet-fashion", "`digitnet-fashion`, mean test accuracy", "`digitnet-fashion` 평균 테스트 정확도", ">= 94.5 %"),
     ("augmentation", "share of a step: deepconvnet-best", "augmentation of `deepconvnet-best`, share of a step", "`deepconvnet-best`의 데이터 확장이 한 단계에서 차지하는 비율", "<= 15 %"),
     ("augmentation", "share of a step: everything", "every augmentation at once", "모든 데이터 확장을 한꺼번에", "<= 15 %"),
-    ("members", "together over one after another", "4 members stacked, over one after another", "네 구성원을 한꺼번에, 차례로 학습하는 것 대비", ""),
+    ("members", "together over one after another", "4 members stacked, over one after another", "구성원 4개를 한꺼번에, 차례로 학습하는 것 대비", ""),
     ("study_time", "depth", "`gipi study depth`", "`gipi study depth`", "<= 60 min"),
     ("time_to_accuracy", "gipi: wall time", "`deepconvnet-fast`, process start to tested model", "`deepconvnet-fast` 프로세스 시작부터 시험된 모델까지", "<= 30 s with AMX"),
     ("time_to_accuracy", "gipi: accuracy", "its mean test accuracy", "그 모델의 평균 테스트 정확도", ">= 99.38 %"),
