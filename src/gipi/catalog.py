@@ -8,30 +8,37 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from gipi.errors import ConfigError, nearest
+from gipi.preprocess import Framing
 
 
 @dataclass(frozen=True)
 class Net:
-    """factory: "module:function".  input: channels, height, width.  multiply_adds: convolutions and affine layers, one image."""
+    """factory: "module:function".  depth: layers with weights from image to logits.  input: channels, height, width.
+
+    multiply_adds: of convolutions and affine layers, for one image of `input`.  any_size: takes images of other sizes, too.
+    """
 
     factory: str
     kind: str
     title: str
     source: str
     year: int
+    depth: int
     input: tuple[int, int, int]
     parameters: int
     multiply_adds: int
+    any_size: bool = False
 
 
 @dataclass(frozen=True)
 class Dataset:
     """factory: "module:function" of a split's name.  image: channels, height, width.
 
-    framing: how a picture from outside is made like this set's images; "digit" finds and centres one, "resize" only scales.
+    framing: how a picture from outside is made like this set's images; see `Preprocess`. Of "crop", the
+    pictures have any size, and the factory also takes `short`, to which the shorter side is brought.
     """
 
     factory: str
@@ -40,7 +47,7 @@ class Dataset:
     image: tuple[int, int, int]
     train: int
     test: int
-    framing: Literal["digit", "resize"]
+    framing: Framing
 
 
 @dataclass(frozen=True)
@@ -61,52 +68,39 @@ KINDS = {
     "classify": Kind("gipi.tasks.classify:Classify", "one label for an image"),
 }
 
+_IMAGENET = (3, 224, 224)
+# fmt: off
 NETS = {
-    "deepconvnet": Net(
-        factory="gipi.models.deepconvnet:deepconvnet",
-        kind="classify",
-        title="DeepConvNet",
-        source="Saito, Deep Learning from Scratch, chapter 8",
-        year=2016,
-        input=(1, 28, 28),
-        parameters=123_552,
-        multiply_adds=8_772_340,
-    ),
-    "digitnet": Net(
-        factory="gipi.models.convstack:digitnet",
-        kind="classify",
-        title="DigitNet",
-        source="ours, after VGG",
-        year=2026,
-        input=(1, 28, 28),
-        parameters=161_386,
-        multiply_adds=13_498_304,
-    ),
-    "digitnet-tiny": Net(
-        factory="gipi.models.convstack:digitnet_tiny",
-        kind="classify",
-        title="DigitNet, tiny",
-        source="ours, after VGG",
-        year=2026,
-        input=(1, 28, 28),
-        parameters=6_866,
-        multiply_adds=975_496,
-    ),
-    "convstack": Net(
-        factory="gipi.models.convstack:convstack",
-        kind="classify",
-        title="plain convolutions, for studies",
-        source="ours, after VGG",
-        year=2026,
-        input=(1, 28, 28),
-        parameters=15_034,
-        multiply_adds=798_112,
-    ),
+    "deepconvnet": Net("gipi.models.deepconvnet:deepconvnet", "classify", "DeepConvNet", "Saito, Deep Learning from Scratch, chapter 8", 2016, 8, (1, 28, 28), 123_552, 8_772_340),
+    "digitnet": Net("gipi.models.convstack:digitnet", "classify", "DigitNet", "ours, after VGG", 2026, 6, (1, 28, 28), 161_386, 13_498_304, any_size=True),
+    "digitnet-tiny": Net("gipi.models.convstack:digitnet_tiny", "classify", "DigitNet, tiny", "ours, after VGG", 2026, 5, (1, 28, 28), 6_866, 975_496, any_size=True),
+    "convstack": Net("gipi.models.convstack:convstack", "classify", "plain convolutions, for studies", "ours, after VGG", 2026, 5, (1, 28, 28), 15_034, 798_112, any_size=True),
+    "alexnet": Net("gipi.models.alexnet:alexnet", "classify", "AlexNet", "Krizhevsky, Sutskever and Hinton, NIPS 2012, as in Krizhevsky, arXiv 1404.5997", 2012, 8, _IMAGENET, 61_100_840, 714_188_480, any_size=True),
+    "vgg11": Net("gipi.models.vgg:vgg11", "classify", "VGG-11", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 11, _IMAGENET, 132_863_336, 7_609_090_048, any_size=True),
+    "vgg13": Net("gipi.models.vgg:vgg13", "classify", "VGG-13", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 13, _IMAGENET, 133_047_848, 11_308_466_176, any_size=True),
+    "vgg16": Net("gipi.models.vgg:vgg16", "classify", "VGG-16", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 16, _IMAGENET, 138_357_544, 15_470_264_320, any_size=True),
+    "vgg19": Net("gipi.models.vgg:vgg19", "classify", "VGG-19", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 19, _IMAGENET, 143_667_240, 19_632_062_464, any_size=True),
+    "vgg11-bn": Net("gipi.models.vgg:vgg11_bn", "classify", "VGG-11, batch norm", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 11, _IMAGENET, 132_868_840, 7_609_090_048, any_size=True),
+    "vgg13-bn": Net("gipi.models.vgg:vgg13_bn", "classify", "VGG-13, batch norm", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 13, _IMAGENET, 133_053_736, 11_308_466_176, any_size=True),
+    "vgg16-bn": Net("gipi.models.vgg:vgg16_bn", "classify", "VGG-16, batch norm", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 16, _IMAGENET, 138_365_992, 15_470_264_320, any_size=True),
+    "vgg19-bn": Net("gipi.models.vgg:vgg19_bn", "classify", "VGG-19, batch norm", "Simonyan and Zisserman, arXiv 1409.1556", 2014, 19, _IMAGENET, 143_678_248, 19_632_062_464, any_size=True),
+    "googlenet": Net("gipi.models.googlenet:googlenet", "classify", "GoogLeNet", "Szegedy et al., arXiv 1409.4842", 2014, 22, _IMAGENET, 6_624_904, 1_498_376_192, any_size=True),
+    "resnet10": Net("gipi.models.resnet:resnet10", "classify", "ResNet-10", "ours, after He, Zhang, Ren and Sun, arXiv 1512.03385", 2015, 10, _IMAGENET, 5_418_792, 889_229_312, any_size=True),
+    "resnet18": Net("gipi.models.resnet:resnet18", "classify", "ResNet-18", "He, Zhang, Ren and Sun, arXiv 1512.03385", 2015, 18, _IMAGENET, 11_689_512, 1_814_073_344, any_size=True),
+    "resnet34": Net("gipi.models.resnet:resnet34", "classify", "ResNet-34", "He, Zhang, Ren and Sun, arXiv 1512.03385", 2015, 34, _IMAGENET, 21_797_672, 3_663_761_408, any_size=True),
+    "resnet50": Net("gipi.models.resnet:resnet50", "classify", "ResNet-50", "He, Zhang, Ren and Sun, arXiv 1512.03385", 2015, 50, _IMAGENET, 25_557_032, 4_089_184_256, any_size=True),
+    "resnet101": Net("gipi.models.resnet:resnet101", "classify", "ResNet-101", "He, Zhang, Ren and Sun, arXiv 1512.03385", 2015, 101, _IMAGENET, 44_549_160, 7_801_405_440, any_size=True),
+    "resnet152": Net("gipi.models.resnet:resnet152", "classify", "ResNet-152", "He, Zhang, Ren and Sun, arXiv 1512.03385", 2015, 152, _IMAGENET, 60_192_808, 11_513_626_624, any_size=True),
+    "squeezenet1-0": Net("gipi.models.squeezenet:squeezenet1_0", "classify", "SqueezeNet 1.0", "Iandola et al., arXiv 1602.07360", 2016, 18, _IMAGENET, 1_248_424, 818_924_576, any_size=True),
+    "mobilenet-v2": Net("gipi.models.mobilenetv2:mobilenet_v2", "classify", "MobileNetV2", "Sandler et al., arXiv 1801.04381", 2018, 53, _IMAGENET, 3_504_872, 300_774_272, any_size=True),
 }
+# fmt: on
 
 DATASETS = {
     "mnist": Dataset("gipi.data.mnist:mnist", "classify", "handwritten digits", (1, 28, 28), 60_000, 10_000, "digit"),
     "fashion-mnist": Dataset("gipi.data.mnist:fashion_mnist", "classify", "ten kinds of clothing", (1, 28, 28), 60_000, 10_000, "resize"),
+    "cifar10": Dataset("gipi.data.cifar:cifar10", "classify", "ten kinds of things in colour", (3, 32, 32), 50_000, 10_000, "resize"),
+    "hymenoptera": Dataset("gipi.data.folder:hymenoptera", "classify", "ants and bees, photographs of any size", (3, 256, 256), 244, 153, "crop"),
     "digits": Dataset("gipi.data.digits:digits", "classify", "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
 }  # fmt: skip
 

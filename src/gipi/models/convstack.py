@@ -24,15 +24,20 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gipi.models.backbone import Backbone, walk
+
 Layer = tuple[int, int]  # channels put out, side of the filter
 
 
-class ConvStack(nn.Module):
+class ConvStack(Backbone):
     """images (n, channels, height, width), height and width from 4 up -> logits (n, classes).
 
     stages: the layers of each resolution, which may be none.  grid: cells that the affine layer sees, each way.
     init: "he", "xavier" or the standard deviation of the weights.
+    The pyramid has strides 1, 2 and 4: the maps in front of each pool, before their batch norm and ReLU, and the last one.
     """
+
+    HEAD = "classifier.3"
 
     def __init__(
         self,
@@ -64,8 +69,14 @@ class ConvStack(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 _initialise(layer, init)
 
-    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        return self.classifier(self.features(images))
+    def pyramid(self, images: Float[Tensor, "n c h w"]) -> dict[int, Tensor]:
+        return walk(self.features, images)
+
+    def embed(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        return self.classifier[:2](self.features(images))
+
+    def answer(self, embedded: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        return self.classifier[2:](embedded)
 
 
 def _initialise(layer: nn.Conv2d | nn.Linear, init: str | float) -> None:

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gipi.errors import WeightsError
+from gipi.models.backbone import Backbone, walk
 
 # The book's names: W1 to W6 (out, in, 3, 3) and W7, W8 (in, out), b1 to b8.
 BOOK_LAYERS = {
@@ -38,8 +39,14 @@ BOOK_LAYERS = {
 }
 
 
-class DeepConvNet(nn.Module):
-    """images (n, channels, 28, 28), 0 to 1 -> logits (n, classes)."""
+class DeepConvNet(Backbone):
+    """images (n, channels, 28, 28), 0 to 1 -> logits (n, classes).
+
+    The pyramid has strides 1, 2, 4 and 8: 28, 16, 8 and 4 places a side, the maps in front of each pool, before its ReLU, and the
+    last one. The padding by 2 makes 16 of 14.
+    """
+
+    HEAD = "classifier.4"
 
     def __init__(self, *, classes: int, channels: int, last_dropout: float) -> None:
         super().__init__()
@@ -61,8 +68,14 @@ class DeepConvNet(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, images: Float[Tensor, "n c 28 28"]) -> Float[Tensor, "n k"]:
-        return self.classifier(self.features(images))
+    def pyramid(self, images: Float[Tensor, "n c 28 28"]) -> dict[int, Tensor]:
+        return walk(self.features, images)
+
+    def embed(self, images: Float[Tensor, "n c 28 28"]) -> Float[Tensor, "n d"]:
+        return self.classifier[:4](self.features(images))
+
+    def answer(self, embedded: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        return self.classifier[4:](embedded)
 
 
 def deepconvnet(*, classes: int = 10, channels: int = 1, last_dropout: float = 0.0) -> DeepConvNet:

@@ -14,7 +14,9 @@ from gipi.errors import ConfigError, nearest
 def build_net(name: str, args: Mapping[str, bool | int | float | str]) -> nn.Module:
     """The net of that name in the catalogue, freshly initialised from torch's random numbers.
 
-    A classifier maps images (n, channels, height, width), scaled as its card says, to logits (n, classes).
+    A classifier is a `Backbone`: it maps images (n, channels, height, width), scaled as its card says, to logits (n, classes),
+    and offers its embedding, its feature maps and a new head. In training mode a net with auxiliary heads gives a tuple, its own
+    logits first, then those of each head, whose losses count by the net's AUXILIARY_WEIGHT.
     Raises ConfigError for an unknown name or argument, naming the nearest.
     """
     factory = catalog.resolve(catalog.entry(catalog.NETS, name, "net").factory)
