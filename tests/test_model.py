@@ -15,17 +15,14 @@ from torch import nn
 from gipi import catalog, model
 from gipi.errors import WeightsError
 from gipi.model import Card, find_model, fit_weights, load_model, save_model
+from gipi.preprocess import Preprocess
 
 CARD = Card(
     kind="classify",
     net="deepconvnet",
     args={"classes": 3, "channels": 1, "last_dropout": 0.5},
     classes=("zero", "one", "näme"),
-    image=(1, 28, 28),
-    framing="digit",
-    scale=1 / 3,
-    mean=0.1,
-    std=0.7,
+    preprocess=Preprocess((1, 28, 28), "crop", 32, mean=(0.1,), std=(0.7,)),
     recipe="a recipe",
     data={"digits/train": "ab" * 32},
     parents=("other", "one more"),
@@ -150,7 +147,7 @@ HOSTILE = {
     "deep": "[" * 100_000,
     "long number": "1" * 10_000,
     "unknown key": card_json({"hostile": 1}),
-    **{f"no {key}": card_json({}, drop=key) for key in ("kind", "net", "args", "classes", "image", "framing")},
+    **{f"no {key}": card_json({}, drop=key) for key in ("kind", "net", "args", "classes", "preprocess")},
     **{
         f"{key} is {value!r}": card_json({key: value})
         for key, value in [
@@ -165,18 +162,26 @@ HOSTILE = {
             ("classes", "abc"),
             ("classes", [1, 2, 3]),
             ("classes", []),
-            ("image", "abc"),
-            ("image", [1, 28]),
-            ("image", [1, 28, 28, 28]),
-            ("image", [1.5, 28, 28]),
-            ("image", [1, -28, 28]),
-            ("framing", "none"),
-            ("framing", 3),
-            ("scale", "1"),
-            ("scale", None),
-            ("scale", float("nan")),
-            ("mean", float("inf")),
-            ("std", 0.0),
+            ("preprocess", 3),
+            *(
+                ("preprocess", {**asdict(CARD.preprocess), key: value})
+                for key, value in [
+                    ("image", "abc"),
+                    ("image", [1, 28]),
+                    ("image", [1, 28, 28, 28]),
+                    ("image", [1.5, 28, 28]),
+                    ("image", [1, -28, 28]),
+                    ("framing", "none"),
+                    ("framing", 3),
+                    ("short", 27),
+                    ("short", None),
+                    ("mean", 0.1),
+                    ("mean", [float("inf")]),
+                    ("mean", [0.1, 0.2]),
+                    ("std", [0.0]),
+                    ("std", []),
+                ]
+            ),
             ("recipe", 3),
             ("data", []),
             ("data", {"digits/train": 3}),

@@ -7,18 +7,17 @@ read back. An unknown key, a wrong type or a contradiction is a ConfigError that
 from __future__ import annotations
 
 import math
-import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
+from gipi.decode import read
 from gipi.errors import ConfigError, nearest
 
-T = TypeVar("T")
 Precision = Literal["auto", "fp32", "bf16"]
 Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
-Schedule = Literal["constant", "step", "exponential", "cosine", "one-cycle"]
+Schedule = Literal["constant", "step", "thirds", "exponential", "cosine", "one-cycle"]
 Views = Literal["none", "shift", "flip"]
 DECAYING = ("sgd", "momentum", "nesterov", "adamw")  # rules that take a weight decay
 FINAL = 0.01  # share of the learning rate that is left at the end of a falling schedule, unless said otherwise
@@ -91,7 +90,11 @@ class DataConfig:
     """What the net is trained on."""
 
     name: str = "mnist"
-    """a data set of the catalogue (see: gipi list)"""
+    """a data set of the catalogue (see: gipi list), a folder of pictures or a CSV file of path,label"""
+    size: int = 0
+    """side in pixels to which pictures of a folder are brought; 0 takes that of the net"""
+    broken: float = 0.01
+    """largest share of the pictures of a folder that may be unreadable; they are left out and listed"""
     batch: int = 100
     """images in a training step"""
     holdout: float = 1 / 12
@@ -101,6 +104,8 @@ class DataConfig:
     augment: AugmentConfig = AugmentConfig()
 
     def __post_init__(self) -> None:
+        _within("data.size", self.size, 0, 4096)
+        _within("data.broken", self.broken, 0, 1)
         _within("data.batch", self.batch, 1, 1_000_000)
         _within("data.holdout", self.holdout, 0, 0.9)
         _within("data.limit", self.limit, 0, 1_000_000_000)
@@ -121,7 +126,7 @@ class OptimConfig:
     schedule: Schedule = "constant"
     """learning rate over the steps"""
     final: float = FINAL
-    """share of the learning rate that is left at the end of step, exponential and cosine"""
+    """share of the learning rate that is left at the end of step, thirds, exponential and cosine"""
     warmup: float = 0.0
     """share of the steps in which the learning rate first rises from 0, before the schedule"""
     ema: float = 0.0
@@ -149,11 +154,33 @@ class OptimConfig:
                 f"optim.weight_decay {self.weight_decay} needs optim.name {' or '.join(DECAYING)}, got {self.name!r}"
             )
         if self.final != FINAL and self.schedule in ("constant", "one-cycle"):
-            raise ConfigError(f"optim.final {self.final} needs optim.schedule step, exponential or cosine, got {self.schedule!r}")
-        if self.final == 0 and self.schedule in ("step", "exponential"):
+            raise ConfigError(
+                f"optim.final {self.final} needs optim.schedule step, thirds, exponential or cosine, got {self.schedule!r}"
+            )
+        if self.final == 0 and self.schedule in ("step", "thirds", "exponential"):
             raise ConfigError(f"optim.schedule {self.schedule} multiplies: optim.final must be above 0, got 0")
         if self.warmup and self.schedule == "one-cycle":
             raise ConfigError(f"optim.warmup {self.warmup} with one-cycle, which warms up by itself: leave it 0")
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """Starting from weights that were trained before, on other images."""
+
+    weights: str = ""
+    """start from these: imagenet, or a model (file, run folder, shipped), or a file of weights (.safetensors, .pth)"""
+    frozen: float = 0.0
+    """share of the steps in which only the new head learns; 1 keeps all other layers as they were"""
+    first_rate: float = 1.0
+    """learning rate of the first layer as a share of the head's; the layers between take rates between, by depth"""
+
+    def __post_init__(self) -> None:
+        _within("transfer.frozen", self.frozen, 0, 1)
+        _within("transfer.first_rate", self.first_rate, 1e-6, 1)
+        if not self.weights and (self.frozen or self.first_rate != 1):
+            raise ConfigError(
+                "transfer.frozen and transfer.first_rate need weights to start from: give --from imagenet or a model"
+            )
 
 
 @dataclass(frozen=True)
@@ -189,6 +216,7 @@ class Config:
     net: NetConfig = NetConfig()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
+    transfer: TransferConfig = TransferConfig()
     run: RunConfig = RunConfig()
 
     def members(self) -> list[Config]:
@@ -202,47 +230,3 @@ class Config:
     def from_json(cls, value: Mapping[str, Any]) -> Config:
         """The configuration that `to_json` wrote. Raises ConfigError for an unknown key or a value of the wrong type."""
         return read(cls, value, "config")
-
-
-def read(cls: type[T], value: Any, where: str) -> T:
-    """A dataclass from plain JSON values. Raises ConfigError, speaking of `where`, for an unknown key or a wrong type."""
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where} must be an object, got {value!r}")
-    hints = typing.get_type_hints(cls)
-    for key in value:
-        if key not in hints:
-            raise ConfigError(f"{where} has no key {key!r}{nearest(key, hints)}")
-    return cls(**{f.name: _value(hints[f.name], value[f.name], f"{where}.{f.name}") for f in fields(cls) if f.name in value})  # pyright: ignore[reportArgumentType]
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        return read(typing.cast(type, hint), value, where)
-    if typing.get_origin(hint) is tuple:
-        return _items(typing.get_args(hint), value, where)
-    if typing.get_origin(hint) is dict:
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where} must be an object, got {value!r}")
-        return {str(k): _value(typing.get_args(hint)[1], v, f"{where}.{k}") for k, v in value.items()}
-    if typing.get_origin(hint) is Literal:
-        if value not in (allowed := typing.get_args(hint)):
-            raise ConfigError(f"{where} is {value!r}{nearest(str(value), allowed)}")
-        return value
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if float in kinds and type(value) is int:
-        if value.bit_length() > 1000:  # more than a float can hold
-            raise ConfigError(f"{where} is too large a number")
-        return value if int in kinds else float(value)
-    if type(value) not in kinds:
-        raise ConfigError(f"{where} must be {' or '.join(k.__name__ for k in kinds)}, got {value!r}")
-    return value
-
-
-def _items(hints: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where} must be a list, got {value!r}")
-    if hints[-1] is Ellipsis:
-        hints = hints[:1] * len(value)
-    if len(hints) != len(value):
-        raise ConfigError(f"{where} must have {len(hints)} items, got {len(value)}")
-    return tuple(_value(hint, item, where) for hint, item in zip(hints, value, strict=True))

@@ -6,12 +6,10 @@ The card is JSON in the file's own header, so that predicting, evaluating and ex
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,8 +17,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gipi import catalog
-from gipi.config import read
+from gipi.decode import read
 from gipi.errors import ConfigError, WeightsError, nearest
+from gipi.preprocess import Preprocess
 from gipi.runs import write_atomic
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -30,9 +29,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 class Card:
     """What a file of weights is.
 
-    net: name in the catalogue.  args: keyword arguments of its factory.  image: channels, height, width of its input.
-    framing: how a picture from outside is brought to that size, see `catalog.Dataset`.
-    scale, mean, std: an input value is (pixel * scale - mean) / std.  metrics: of the test set.  data: digest of each set seen.
+    net: name in the catalogue.  args: keyword arguments of its factory.  preprocess: what a picture goes through before it.
+    metrics: of the test set.  data: digest of each set seen.  parents: what its weights started from.
     members: how many nets the file holds; of an ensemble, the names of their weights start with nets.0, nets.1, ...
     """
 
@@ -40,11 +38,7 @@ class Card:
     net: str
     args: dict[str, bool | int | float | str]
     classes: tuple[str, ...]
-    image: tuple[int, int, int]
-    framing: Literal["digit", "resize"]
-    scale: float = 1 / 255
-    mean: float = 0.0
-    std: float = 1.0
+    preprocess: Preprocess
     recipe: str = ""
     data: dict[str, str] = field(default_factory=dict)
     parents: tuple[str, ...] = ()
@@ -53,12 +47,15 @@ class Card:
     members: int = 1
 
     def __post_init__(self) -> None:
-        if not self.classes or min(self.image) < 1:
-            raise ConfigError(f"card has {len(self.classes)} classes and images of {self.image}")
-        if not all(map(math.isfinite, (self.scale, self.mean, self.std))) or self.std == 0:
-            raise ConfigError(f"card has scale {self.scale}, mean {self.mean}, std {self.std}")
+        if not self.classes:
+            raise ConfigError("card has no classes")
         if not 1 <= self.members <= 1000:
             raise ConfigError(f"card has {self.members} members, allowed are 1 to 1000")
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Channels, height, width of the net's input."""
+        return self.preprocess.image
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -380,3 +381,17 @@ def test_the_state_of_every_rule_goes_on_to_the_bit(name: Any, tmp_path: Any):
     for batch in batches()[3:]:
         optim.minimize(lambda part, net=net: ragged_loss(net, part), batch)
     assert same(net.state_dict(), want)
+
+
+def test_rates_grow_by_depth_from_the_first_layer_to_the_last():
+    """With plain SGD and a gradient of one everywhere, each weight moves by its own learning rate."""
+    net = nn.Sequential(*(nn.Linear(1, 1) for _ in range(12)))
+    before = [weight.detach().clone() for weight in net.parameters()]
+    optim = Optim(net, OptimConfig("sgd", lr=0.5), PLACE, 1, first_rate=0.01)
+    optim.minimize(lambda batch: (sum(weight.sum() for weight in net.parameters()), 1, {}), None)
+    rates = [float((old - new.detach()).squeeze()) / 0.5 for old, new in zip(before, net.parameters(), strict=True)]
+    assert rates[0] == pytest.approx(0.01, rel=1e-3)
+    assert rates[-1] == pytest.approx(1.0, rel=1e-3)
+    assert rates == pytest.approx(sorted(rates), rel=1e-4)
+    ratios = sorted({round(later / earlier, 2) for earlier, later in pairwise(rates)})
+    assert ratios == [1.0, pytest.approx(100 ** (1 / 7), rel=0.01)]  # eight bands, a geometric series

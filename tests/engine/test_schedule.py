@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import (
 from gipi.engine.schedule import SCHEDULES, one_cycle, share
 
 few = settings(max_examples=60, deadline=None)
-FALLING = ("step", "exponential", "cosine")
+FALLING = ("step", "thirds", "exponential", "cosine")
 STEPS = (5, 10, 97, 300)
 
 
@@ -47,6 +47,8 @@ def ours(name: str, steps: int, *, warmup: float = 0.0, final: float = 0.01) -> 
 def oracle(name: str, rule: Optimizer, steps: int, final: float) -> LRScheduler:
     if name == "step":
         return MultiStepLR(rule, [ceil(steps / 2), ceil(steps * 3 / 4)], gamma=final**0.5)
+    if name == "thirds":
+        return MultiStepLR(rule, [ceil(steps / 3), ceil(steps * 2 / 3)], gamma=final**0.5)
     if name == "exponential":
         return ExponentialLR(rule, gamma=final ** (1 / steps))
     if name == "cosine":
@@ -138,6 +140,7 @@ def test_the_peak_is_at_three_tenths_to_the_step():
 
 def test_two_drops():
     assert ours("step", 8, final=0.01) == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert ours("thirds", 9, final=0.01) == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
 
 
 def test_cosine_may_fall_to_nothing():

@@ -194,7 +194,7 @@ def test_turns_are_turns_by_any_angle_allowed() -> None:
 
 
 def test_shifts_go_anywhere_allowed() -> None:
-    back, at = read_off(AugmentConfig(shift_px=3))
+    back, at = read_off(AugmentConfig(shift_px=3, scale=1e-9))  # a shift alone goes by whole pixels
     assert torch.allclose(back, torch.eye(2), atol=1e-4)
     assert uniform(at[:, 0], -3, 3)
     assert uniform(at[:, 1], -3, 3)
@@ -463,3 +463,49 @@ def test_a_gpu_gives_nearly_the_same(mixing: dict[str, float]) -> None:
     (here, own), (there, theirs) = (mix(images.to(device), change, 3, 1, index.to(device)) for device in ("cpu", "cuda"))
     assert torch.allclose(theirs.cpu(), own, atol=1e-6)
     assert torch.allclose(there.cpu(), here, atol=1e-3)
+
+
+# --- larger images, of which a part is seen
+
+
+def windows(change: AugmentConfig, whole: tuple[int, int] = (30, 41), size: tuple[int, int] = (20, 25)) -> Tensor:
+    """Where each pixel of the result comes from, in pixels (right, down) from the corner of the whole: (n, 2, *size)."""
+    right, down = torch.arange(whole[1]).float(), torch.arange(whole[0]).float()
+    places = torch.stack([right.expand(whole), down.unsqueeze(1).expand(whole)])
+    return augment(places.expand(len(MANY), 2, *whole), change, 3, 1, MANY, size)
+
+
+def test_nothing_to_change_shows_the_middle() -> None:
+    images = noise(3, 2, 30, 41)
+    assert torch.equal(augment(images, AugmentConfig(), 0, 0, torch.arange(3), (20, 25)), images[:, :, 5:25, 8:33])
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_a_window_lies_anywhere_and_on_whole_pixels(flip: float) -> None:
+    change = AugmentConfig(flip=flip, brightness=0 if flip else 1e-9)
+    at = windows(change)
+    corner = at[:, :, 0, -1 if flip else 0]
+    assert torch.allclose(corner, corner.round(), atol=1e-3)
+    across, down = corner.round().int().T
+    assert set(across.tolist()) == set(range(41 - 25 + 1))
+    assert set(down.tolist()) == set(range(30 - 20 + 1))
+    step = at[:, 0, 0, 1] - at[:, 0, 0, 0]
+    assert torch.allclose(step, torch.tensor(-1.0 if flip else 1.0), atol=1e-3)
+    counts = np.bincount(across.numpy())
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_a_crop_sees_its_share_of_the_whole() -> None:
+    at = windows(AugmentConfig(crop=0.5))
+    wide = (at[:, 0, 10, 13] - at[:, 0, 10, 12]) * 25
+    tall = (at[:, 1, 11, 12] - at[:, 1, 10, 12]) * 20
+    assert uniform(tall / 30, 0.5, 1.0)  # the height is what there is less of
+    assert torch.allclose(wide / 25, tall / 20, atol=1e-3)  # and shapes keep their proportions
+
+
+def test_shifts_alone_move_by_whole_pixels_and_blur_nothing() -> None:
+    images = (noise(50, 1, 12, 15) * 255).round()
+    result = augment(images, AugmentConfig(shift_px=2, flip=0.5), 3, 1, torch.arange(50))
+    kept = set(images.flatten().tolist()) | {0.0}
+    assert all(min(abs(value - other) for other in kept) < 0.02 for value in result.flatten()[:200].tolist())
+    assert not torch.equal(result, images)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gipi.config import OptimConfig
 from gipi.engine.place import Place
-from gipi.engine.schedule import share
+from gipi.engine.schedule import by_depth, share
 from gipi.ops.metrics import Mean, Metrics, merge
 
 LossFn = Callable[[Any], tuple[Tensor, int, Metrics]]
@@ -31,17 +31,24 @@ class Optim:
     """Changes the weights of one net; a task may hold several.
 
     steps: how often `minimize` will be called, which a schedule needs to know.
+    first_rate: share of the learning rate that the net's first layer takes; it grows by depth to the whole rate of the last.
     averaged: the net to evaluate and to save: a copy whose weights and floating-point buffers are the exponential running average
     of those of `net` if `config.ema` is set, else `net` itself.
     """
 
-    def __init__(self, net: nn.Module, config: OptimConfig, place: Place, steps: int) -> None:
+    def __init__(self, net: nn.Module, config: OptimConfig, place: Place, steps: int, *, first_rate: float = 1.0) -> None:
         self._config, self._place, self._steps = config, place, steps
         self._weights = [weight for weight in net.parameters() if weight.requires_grad]
-        self._rule = RULES[config.name](self._weights, lr=config.lr, weight_decay=config.weight_decay)
+        groups = by_depth(self._weights, first_rate)
+        self._rule = RULES[config.name](groups, lr=config.lr, weight_decay=config.weight_decay)
         self._net = net
         self.averaged = deepcopy(net).requires_grad_(False).eval() if config.ema else net
         self._step = 0
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps that are done."""
+        return self._step / self._steps
 
     @property
     def lr(self) -> float:
@@ -73,7 +80,7 @@ class Optim:
         if self._config.clip:
             nn.utils.clip_grad_norm_(self._weights, self._config.clip)
         for group in self._rule.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = self.lr * group["share"]
         self._rule.step()
         self._step += 1
         if self._config.ema:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
+from torch.nn import Parameter
+
+BANDS = 8  # of layers that take different learning rates
 PEAK = 0.3  # share of a one-cycle training before its highest rate
 
 
@@ -19,6 +23,11 @@ def constant(progress: float, final: float) -> float:
 def step_decay(progress: float, final: float) -> float:
     """Two equal drops, after a half and after three quarters, as in He et al., "Deep Residual Learning", 2016, section 4.2."""
     return final ** (((progress >= 0.5) + (progress >= 0.75)) / 2)
+
+
+def thirds(progress: float, final: float) -> float:
+    """Two equal drops, after each third, as for ImageNet after 30 and 60 of 90 epochs: Goyal et al., arXiv 1706.02677, 5.1."""
+    return final ** (((progress >= 1 / 3) + (progress >= 2 / 3)) / 2)
 
 
 def exponential(progress: float, final: float) -> float:
@@ -43,6 +52,7 @@ def one_cycle(progress: float, final: float) -> float:
 SCHEDULES: dict[str, Callable[[float, float], float]] = {
     "constant": constant,
     "step": step_decay,
+    "thirds": thirds,
     "exponential": exponential,
     "cosine": cosine,
     "one-cycle": one_cycle,
@@ -58,3 +68,12 @@ def share(name: str, step: int, steps: int, *, warmup: float, final: float) -> f
     if step < rising:
         return (step + 1) / rising
     return SCHEDULES[name]((step - rising) / max(1, steps - rising), final)
+
+
+def by_depth(weights: list[Parameter], first_rate: float) -> list[dict[str, Any]]:
+    """Up to `BANDS` groups of weights, shallow to deep, each with its share of the learning rate: a geometric series up to 1."""
+    count = BANDS if first_rate < 1 else 1
+    size = -(-len(weights) // count)
+    bands = [weights[start : start + size] for start in range(0, len(weights), size)]
+    last = max(1, len(bands) - 1)
+    return [{"params": band, "share": first_rate ** (1 - number / last)} for number, band in enumerate(bands)]

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gipi.config import AugmentConfig
+from gipi.ops.image import centre_crop
 from gipi.ops.random import uniforms
 
 CELLS = 4  # of the elastic grid, each way
@@ -34,12 +35,19 @@ ERASE, ERASE_AREA, ERASE_ASPECT, ERASE_X, ERASE_Y, ERASE_GREY, BLEND, BLEND_X, B
 GRID = 20
 
 
-def augment(images: Images, change: AugmentConfig, seed: int, epoch: int, index: Int64[Tensor, " n"]) -> Images:
-    """Images of 0 to 255 as training sees them, but for mixing: each one's change is a function of (seed, epoch, its index)."""
+def augment(
+    images: Images, change: AugmentConfig, seed: int, epoch: int, index: Int64[Tensor, " n"], size: tuple[int, int] | None = None
+) -> Float[Tensor, "n c i j"]:
+    """Images of 0 to 255 as training sees them, but for mixing: each one's change is a function of (seed, epoch, its index).
+
+    size: height and width of the result, the image's own if None. Of a larger image a part is seen: anywhere in it, or its middle
+    if nothing is to change.
+    """
+    size = size or (images.shape[2], images.shape[3])
     if change == AugmentConfig():
-        return images
+        return images if tuple(images.shape[-2:]) == size else centre_crop(images, size)
     draw = uniforms(seed, epoch, index, GRID + (2 * KNOTS * KNOTS if change.elastic_px else 0))
-    images = _move(images, change, draw)
+    images = _move(images, change, draw, size)
     if change.brightness or change.contrast:
         images = _relight(images, change, draw)
     return _erase(images, change, draw) if change.erase else images
@@ -59,23 +67,33 @@ def mix(
     return torch.where(box, other, images), 1 - box.float().mean((1, 2, 3))
 
 
-def _move(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"]) -> Images:
-    moves = (change.rotate_deg, change.shift_px, change.scale, change.shear_deg, change.crop, change.elastic_px, change.flip)
-    if not any(moves):
+def _move(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"], size: tuple[int, int]) -> Float[Tensor, "n c i j"]:
+    bends = (change.rotate_deg, change.scale, change.shear_deg, change.crop, change.elastic_px)
+    whole, seen = (draw.new_tensor([width, height]) for height, width in (images.shape[-2:], size))  # (across, down)
+    if not any((*bends, change.shift_px, change.flip)) and tuple(images.shape[-2:]) == size:
         return images
-    height, width = images.shape[-2:]
     either = draw * 2 - 1
-    zoom, kept = 1 + either[:, ZOOM] * change.scale, 1 - draw[:, CUT] * change.crop
-    # A crop looks at a window whose centre lies up to half of what is cut off away from the image's.
-    window = either[:, CUT_X : CUT_Y + 1] * ((1 - kept) / kept * zoom).unsqueeze(1) * draw.new_tensor([width, height]) / 2
+    zoom = 1 + either[:, ZOOM] * change.scale
+    # A window of the image, anywhere in it, becomes the whole result; its size is that of the result unless a crop decides it.
+    enlarged = zoom.new_ones(len(zoom), 1)
+    if change.crop:
+        enlarged = (seen / (whole * (1 - draw[:, CUT : CUT + 1] * change.crop))).amax(1, keepdim=True)
+    window = seen / enlarged
+    away = either[:, CUT_X : CUT_Y + 1] * (whole - window) / 2  # of its centre from the image's
+    shift = either[:, RIGHT : DOWN + 1] * change.shift_px
+    if not any(bends):  # whole pixels, so that nothing is blurred
+        away = (draw[:, CUT_X : CUT_Y + 1] * (whole - window + 1)).floor() - (whole - window) / 2
+        shift = shift.round()
+    enlarged = zoom.unsqueeze(1) * enlarged
     return warp(
         images,
         angle_deg=either[:, ANGLE] * change.rotate_deg,
         shear_deg=either[:, SLANT] * change.shear_deg,
-        scale=zoom / kept,
-        shift_px=either[:, RIGHT : DOWN + 1] * change.shift_px + window,
+        scale=enlarged[:, 0],
+        shift_px=shift + away * enlarged,
         mirror=draw[:, MIRROR] < change.flip,
-        bend_px=_bend(draw[:, GRID:], height, width) * change.elastic_px if change.elastic_px else None,
+        bend_px=_bend(draw[:, GRID:], *size) * change.elastic_px if change.elastic_px else None,
+        size=size,
     )
 
 
@@ -87,15 +105,18 @@ def warp(
     scale: Float[Tensor, " n"],
     shift_px: Float[Tensor, "n 2"],
     mirror: Bool[Tensor, " n"],
-    bend_px: Float[Tensor, "n h w 2"] | None = None,
-) -> Images:
+    bend_px: Float[Tensor, "n i j 2"] | None = None,
+    size: tuple[int, int] | None = None,
+) -> Float[Tensor, "n c i j"]:
     """Each image mirrored, slanted, enlarged by `scale` and turned counter-clockwise about its centre, then moved.
 
+    size: height and width of the result, the image's if None; the centres of both lie upon each other.
     shear_deg: the angle by which upright lines lean to the left.  shift_px: (right, down).  bend_px: how much further (right,
     down) each pixel of the result looks in the source.  One bilinear resampling; zeros come in from outside. The memory format
     stays that of `images`.
     """
     n, _, height, width = images.shape
+    tall, wide = size or (height, width)
     angle = angle_deg * (math.pi / 180)
     cos, sin = angle.cos() / scale, angle.sin() / scale
     slant, sign = (shear_deg * (math.pi / 180)).tan(), 1 - 2 * mirror.float()
@@ -104,8 +125,8 @@ def warp(
     back = torch.stack([across, torch.stack([sin, cos], 1)], 1)
     start = -(back @ shift_px.unsqueeze(2))
     half = back.new_tensor([width / 2, height / 2])  # affine_grid counts in half widths and half heights
-    theta = torch.cat([back * half / half.unsqueeze(1), start / half.unsqueeze(1)], 2)
-    grid = F.affine_grid(theta, [n, 1, height, width], align_corners=False)
+    theta = torch.cat([back * back.new_tensor([wide / 2, tall / 2]) / half.unsqueeze(1), start / half.unsqueeze(1)], 2)
+    grid = F.affine_grid(theta, [n, 1, tall, wide], align_corners=False)
     if bend_px is not None:
         grid = grid + bend_px / half
     moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
