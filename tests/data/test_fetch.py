@@ -320,6 +320,37 @@ def test_what_passes_is_the_content(tmp_path_factory: pytest.TempPathFactory, da
         assert gzip.decompress(part.read_bytes()) == CONTENT
 
 
+# Files that are taken as they are
+
+
+def as_is(sha256: str, *urls: str) -> RemoteFile:
+    return RemoteFile(NAME, urls, sha256, 10_000, as_is=True)
+
+
+@pytest.mark.parametrize("digits", [64, 8])
+def test_a_file_as_is_is_known_by_its_own_digits(digits: int, cache: Path, mirror: Mirror) -> None:
+    own, content = hashlib.sha256(PACKED).hexdigest(), hashlib.sha256(CONTENT).hexdigest()
+    assert len(PACKED) <= 10_000 < len(CONTENT), "what it unpacks to is not measured"
+    (path,) = local_files("abc", [as_is(own[:digits], mirror.url("repacked"), mirror.url("good"))])
+    assert mirror.requests == ["repacked", "good"]
+    assert path.read_bytes() == PACKED
+    path.unlink()
+    with pytest.raises(DataError, match=rf"content has SHA-256 {own}, expected {content[:digits]}"):
+        local_files("abc", [as_is(content[:digits], mirror.url("good"))])
+    assert visible(cache) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BROKEN if kind not in ("unpacked", "bomb")])
+def test_broken_mirrors_of_a_file_as_is(kind: str, cache: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "TIMEOUT", 1.0)
+    reason = (
+        "SHA-256" if kind == "cut" else "sends more than the allowed 10,000" if kind in ("large", "endless") else BROKEN[kind]
+    )
+    with pytest.raises(DataError, match=rf"{mirror.url(kind)}: .*({reason})"):
+        local_files("abc", [as_is(hashlib.sha256(PACKED).hexdigest()[:8], mirror.url(kind))])
+    assert visible(cache) == [], "nothing partial stays"
+
+
 # Interruptions and company
 
 

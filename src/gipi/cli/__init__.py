@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 
 from gipi import __version__, catalog
+from gipi.cli.check import check
 from gipi.cli.look import inspect, list_all
 from gipi.cli.study import study
 from gipi.cli.train import train
@@ -22,7 +23,8 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a net by a recipe"),
     "eval": (evaluate, "score a model on a data set"),
     "predict": (predict, "read pictures"),
-    "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel"),
+    "check": (check, "look through pictures of your own before training: counts, duplicates, broken files"),
+    "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel, why an answer"),
     "study": (study, "check a claim of the textbook by a grid of small trainings"),
     "import": (import_weights, "make a model of the textbook's own weights"),
     "list": (list_all, "recipes, shipped models, nets, data sets"),

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from gipi import catalog
 from gipi.cli.common import Json, parse, print_json
+from gipi.cli.nets import SCORES, net_lines, net_rows
 from gipi.errors import ConfigError
 from gipi.recipes import RECIPES, overview
 from gipi.studies import STUDIES
 
-PICTURES = {"mistakes": "DATA", "features": "IMAGE", "fields": "IMAGE", "exciting": "DATA", "augment": "RECIPE"}
+PICTURES = {
+    "mistakes": "DATA",
+    "features": "IMAGE",
+    "fields": "IMAGE",
+    "why": "IMAGE",
+    "exciting": "DATA",
+    "augment": "RECIPE",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class InspectArgs:
     mistakes: Annotated[str | None, arg(help="draw what is misread in the test images of this data set", metavar="DATA")] = None
     features: Annotated[Path | None, arg(help="draw what each layer sees in this picture", metavar="IMAGE")] = None
     fields: Annotated[Path | None, arg(help="draw how much of this picture a value of each layer sees", metavar="IMAGE")] = None
+    why: Annotated[Path | None, arg(help="draw where in this picture the best two answers come from", metavar="IMAGE")] = None
+    label: Annotated[str | None, arg(help="with --why: where this class would come from instead", metavar="NAME")] = None
     exciting: Annotated[
         str | None, arg(help="draw the parts of this data set's test images that excite each channel most", metavar="DATA")
     ] = None
@@ -50,6 +60,8 @@ def inspect(argv: list[str]) -> int:
         raise ConfigError(f"ask for one picture at a time, got {' and '.join(f'--{name}' for name in asked)}")
     if (args.layer is not None or args.channel is not None) and args.exciting is None:
         raise ConfigError("--layer and --channel choose what --exciting draws: add --exciting DATA")
+    if args.label is not None and args.why is None:
+        raise ConfigError("--label is the class that --why explains: add --why IMAGE")
     if args.out and not asked:
         flags = ", ".join(f"--{name} {what}" for name, what in PICTURES.items())
         raise ConfigError(f"--out is where a picture goes: add one of {flags}")
@@ -67,6 +79,8 @@ def inspect(argv: list[str]) -> int:
         picture = api.features(args.model, args.features)
     elif args.fields is not None:
         picture = api.fields(args.model, args.fields)
+    elif args.why is not None:
+        picture = api.why(args.model, args.why, label=args.label)
     elif args.exciting is not None:
         picture = api.exciting(args.model, args.exciting, layer=args.layer, channel=args.channel)
     else:
@@ -84,18 +98,32 @@ def inspect(argv: list[str]) -> int:
 
 @dataclass(frozen=True)
 class ListArgs:
-    """What there is: recipes, shipped models, nets and data sets."""
+    """What there is: recipes, shipped models, nets, data sets and studies."""
 
+    what: Positional[
+        Annotated[
+            str | None, arg(help="recipes, models, nets, data or studies alone; nets with all that is known", metavar="[WHAT]")
+        ]
+    ] = None
     json: Json = False
 
 
 def list_all(argv: list[str]) -> int:
     args = parse(ListArgs, "gipi list", argv)
-    tables = {**overview(), "studies": {name: f"{study.about} {study.cost}" for name, study in STUDIES.items()}}
+    tables: dict[str, dict[str, Any]] = {
+        **overview(),
+        "studies": {name: f"{study.about} {study.cost}" for name, study in STUDIES.items()},
+    }
+    if args.what is not None:
+        tables = {args.what: catalog.entry(tables, args.what, "list of")}
+    if args.what == "nets":
+        tables["nets"] = net_rows()
     if args.json:
         print_json(tables)
-        return 0
-    width = max(len(name) for table in tables.values() for name in table)
-    for title, table in tables.items():
-        print(title, *(f"  {name:{width}}  {about}" for name, about in table.items()), sep="\n")
+    elif args.what == "nets":
+        print(*net_lines(), "", SCORES, sep="\n")
+    else:
+        width = max(len(name) for table in tables.values() for name in table)
+        for title, table in tables.items():
+            print(title, *(f"  {name:{width}}  {about}" for name, about in table.items()), sep="\n")
     return 0

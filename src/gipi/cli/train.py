@@ -14,19 +14,27 @@ from tyro.conf import arg
 
 from gipi import catalog
 from gipi.cli.common import STOPPED, Json, parse, print_json
-from gipi.config import Config, DataConfig, OptimConfig, RunConfig
+from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 from gipi.errors import ConfigError
 from gipi.recipes import DEFAULT, RECIPES
 from gipi.screen import Screen
 
+SHORT = {"data": "data.name", "from": "transfer.weights"}  # flags that are used most, and what they stand for
+
 
 @dataclass(frozen=True)
 class TrainArgs:
-    """Train by a recipe; every flag replaces one value of it. `--data NAME` is short for `--data.name NAME`."""
+    """Train by a recipe; every flag replaces one value of it.
+
+    `--data NAME` is short for `--data.name NAME`, and `--from WEIGHTS` for `--transfer.weights WEIGHTS`. For a folder of pictures
+    without a recipe, one is chosen by what is in it.
+    """
 
     data: DataConfig
     optim: OptimConfig
+    transfer: TransferConfig
     run: Annotated[RunConfig, arg(name="")]
+    net: Annotated[str | None, arg(help="another net than the recipe's (see: gipi list nets)")] = None
     out: Annotated[Path | None, arg(help="the run folder; runs/RECIPE-NNN if not given")] = None
     resume: Annotated[Path | None, arg(help="go on with this run folder instead, exactly where it was")] = None
     json: Json = False
@@ -36,9 +44,18 @@ def train(argv: list[str]) -> int:
     named = bool(argv) and not argv[0].startswith("-")
     name = argv.pop(0) if named else DEFAULT
     recipe = catalog.entry(RECIPES, name, "recipe").config
-    argv = [re.sub(r"^--data(?=$|=)", "--data.name", word) for word in argv]
-    args = parse(TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.run))
-    config = replace(recipe, data=args.data, optim=args.optim, run=args.run)
+    for short, flag in SHORT.items():
+        argv = [re.sub(rf"^--{short}(?=$|=)", f"--{flag}", word) for word in argv]
+    if not named and (pictures := _pictures(argv)):
+        from gipi import api
+
+        recipe, chosen = api.recipe_for(pictures)
+        print(chosen, file=sys.stderr)
+    args = parse(TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.transfer, recipe.run))
+    config = replace(recipe, data=args.data, optim=args.optim, transfer=args.transfer, run=args.run)
+    if args.net is not None and args.net != config.net.name:
+        catalog.entry(catalog.NETS, args.net, "net")
+        config = replace(config, net=NetConfig(args.net))
     if args.resume and (named or config != recipe or args.out):
         raise ConfigError("--resume goes on with the run's own values: leave the other flags out")
 
@@ -65,5 +82,15 @@ def train(argv: list[str]) -> int:
         if members > 1:
             print(f"members {last['member_accuracy']:.2%} ± {100 * last['member_spread']:.2f} %, the mean of {members}")
         print(f"model   {run.model_path}\nreport  {run.path / 'report.html'}")
-        print(f"next    gipi inspect {run.path} --mistakes {data}\n        gipi predict {run.path} your-own-digit.png")
+        print(f"next    gipi inspect {run.path} --mistakes {data}\n        gipi predict {run.path} your-own-picture.png")
     return 0
+
+
+def _pictures(argv: list[str]) -> str | None:
+    """The folder or file that --data.name names, unless that is a data set of the catalogue."""
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        flag, given, value = word.partition("=")
+        if flag == "--data.name":
+            name = value if given else following
+            return name if name not in catalog.DATASETS and (os.sep in name or Path(name).exists()) else None
+    return None

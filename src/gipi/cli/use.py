@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -15,6 +15,11 @@ from gipi.cli.common import Json, Model, parse, print_json
 from gipi.config import Views
 from gipi.errors import ConfigError, GipiError
 
+if TYPE_CHECKING:
+    from gipi.api import Classification
+
+FEW = 10  # classes; of more, predict shows the likeliest, down to
+FAINT = 0.001  # probability
 MODELS = "model files, run folders or names of shipped models; several answer together with the mean of their probabilities"
 Vote = Annotated[bool, arg(help="take the answer that most of the models give, not that of the mean probabilities")]
 Tta = Annotated[Views, arg(help="average over a picture and it moved by a pixel each way (shift) or mirrored (flip)")]
@@ -88,10 +93,19 @@ def predict(argv: list[str]) -> int:
             continue
         rows.append({"file": str(file), **answer.json(), **extra})
         if not args.json:
-            print(f"{file}: {answer.label} ({answer.score:.1%})")
+            print(f"{file}: {', '.join(f'{label} ({score:.1%})' for label, score in _shown(answer))}")
     if args.json:
         print_json(rows)
     return 1 if any("error" in row for row in rows) else 0
+
+
+def _shown(answer: Classification) -> list[tuple[str, float]]:
+    """Of many classes the likeliest five, of few the answer alone. A vote's answer stands first, likeliest or not."""
+    answered = (answer.label, answer.score)
+    if len(answer.probabilities) <= FEW:
+        return [answered]
+    others = [(label, score) for label, score in answer.top() if label != answer.label and score >= FAINT]
+    return [answered, *others][:5]
 
 
 def _is_model(word: str) -> bool:

@@ -35,7 +35,7 @@ def digits(split: str) -> ImageSet:
     in_test[labels.argsort(stable=True)[::5]] = True
     chosen = in_test if split == "test" else ~in_test
     images = _frame(table[chosen, :-1].view(-1, 1, 8, 8) / 16)
-    return ImageSet("digits", split, tuple("0123456789"), images, labels[chosen])
+    return ImageSet("digits", split, tuple("0123456789"), images, labels[chosen], framing="digit")
 
 
 def _source() -> Path:

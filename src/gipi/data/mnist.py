@@ -13,6 +13,7 @@ import io
 import math
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -71,7 +72,7 @@ def mnist(split: str) -> ImageSet:
     split: 'train', 60,000 images, or 'test', 10,000 images by other writers.
     Raises ConfigError for another split, DataError if the files cannot be had or are broken.
     """
-    return _load("mnist", tuple("0123456789"), MNIST, split)
+    return replace(_load("mnist", tuple("0123456789"), MNIST, split), framing="digit")
 
 
 def fashion_mnist(split: str) -> ImageSet:

@@ -16,13 +16,17 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from gipi.errors import ConfigError, DataError
+from gipi.preprocess import Framing
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """Images of one size with one label each.
 
-    images: uint8, 0 to 255.  labels: index into `classes`.  Raises DataError if the parts do not fit together.
+    images: uint8, 0 to 255.  labels: index into `classes`.
+    framing: how a picture from outside is made like these; of "crop", images are larger than what a net is fed by a margin that
+    training cuts off anywhere and evaluation all around.  mean, std: of their pixels as 0 to 1, see Preprocess.
+    Raises DataError if the parts do not fit together.
     """
 
     name: str
@@ -30,6 +34,9 @@ class ImageSet:
     classes: tuple[str, ...]
     images: UInt8[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
+    framing: Framing = "resize"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         what = f"data set {self.name!r} ({self.split})"
@@ -92,19 +99,25 @@ class ImageBatch(NamedTuple):
     others: Tensor | None = None
     own: Tensor | None = None
 
+    def to(self, device: torch.device) -> ImageBatch:
+        moved = (self.images.to(device), self.labels.to(device), self.number.to(device))
+        return self._replace(images=moved[0], labels=moved[1], number=moved[2])
+
 
 class ImageStream:
     """Endless shuffled batches of `size` images; a last short batch of an epoch is dropped.
 
+    values: what a batch holds in place of the images of `data`, a row for each.
     Raises ConfigError if the set is smaller than one batch.
     """
 
-    def __init__(self, data: ImageSet, size: int, seed: int) -> None:
+    def __init__(self, data: ImageSet, size: int, seed: int, values: Tensor | None = None) -> None:
         if not 0 < size <= len(data):
             raise ConfigError(
                 f"batch size {size} does not fit {len(data):,} training images of {data.name!r}: allowed are 1 to {len(data):,}"
             )
         self.data, self.size, self.seed = data, size, seed
+        self._values = data.images if values is None else values
         self.batches_per_epoch = len(data) // size
         self._drawn = 0
         self._order: tuple[int, Tensor] | None = None
@@ -116,10 +129,10 @@ class ImageStream:
         epoch, position = divmod(self._drawn, self.batches_per_epoch)
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
-            self._order = epoch, torch.from_numpy(order).to(self.data.images.device)
+            self._order = epoch, torch.from_numpy(order).to(self._values.device)
         index = self._order[1][position * self.size : (position + 1) * self.size]
         self._drawn += 1
-        return ImageBatch(self.data.images[index], self.data.labels[index], index, epoch)
+        return ImageBatch(self._values[index], self.data.labels[index], index, epoch)
 
     def state_dict(self) -> dict[str, Any]:
         return {"drawn": self._drawn}

@@ -1,0 +1,33 @@
+"""gipi check: looking through pictures of one's own before training on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from gipi.cli.common import Json, parse, print_json
+
+DATA = "a folder of class folders, alone or in train and val, a folder of tar shards, or a CSV file of path,label"
+
+
+@dataclass(frozen=True)
+class CheckArgs:
+    """Look through a data set of your own: counts, sizes, unreadable pictures, duplicates, and whether it is ready to train on.
+
+    Ends with 0 if it is and with 1 if it is not.
+    """
+
+    data: Positional[Annotated[Path, arg(help=DATA, metavar="DATA")]]
+    json: Json = False
+
+
+def check(argv: list[str]) -> int:
+    args = parse(CheckArgs, "gipi check", argv)
+    from gipi import api
+
+    survey = api.check(args.data)
+    print_json(survey.json()) if args.json else print(survey.text())
+    return 0 if survey.trainable else 1
