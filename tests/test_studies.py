@@ -10,10 +10,10 @@ import torch
 
 from gipi import catalog
 from gipi.config import Config
-from gipi.errors import ConfigError
 from gipi.inspect.layers import layer_table
 from gipi.models.kinds import build_net
-from gipi.studies import COSTS, DEPTHS, STUDIES, on_data
+from gipi.studies import COSTS, STUDIES, on_data
+from gipi.studies.textbook import DEPTHS, TEXTBOOK
 
 EVERY = [(name, variant) for name, study in STUDIES.items() for variant in study.variants]
 
@@ -49,7 +49,7 @@ def test_claims_compare_what_the_study_has(name: str):
 @pytest.mark.parametrize(("name", "one"), EVERY, ids=[f"{name}-{one.name}" for name, one in EVERY])
 def test_a_variant_is_a_configuration_that_can_be_written_down(name: str, one):
     assert Config.from_json(one.config.to_json()) == one.config
-    assert one.config.data.name == "mnist"
+    assert one.config.data.name == {"landmarks": "fashion-mnist", "transfer": "hymenoptera"}.get(name, "mnist")
     assert one.config.run.members == 1
 
 
@@ -94,9 +94,9 @@ def test_the_tricks_differ_in_one_thing_each():
         assert same == (4 if after.ensemble else 3), after.name
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [*TEXTBOOK, "landmarks"])
 def test_another_data_set_gets_about_as_many_steps(name: str):
-    study, moved = STUDIES[name], on_data(STUDIES[name], "digits")
+    study, moved = STUDIES[name], on_data(STUDIES[name], "digits", 1437, 10)
     for one, other in zip(study.variants, moved.variants, strict=True):
         before, after = one.config, other.config
         limit = before.data.limit or 60_000
@@ -109,9 +109,14 @@ def test_another_data_set_gets_about_as_many_steps(name: str):
     assert {one.config.data.name for one in moved.variants} == {"digits"}
 
 
-def test_an_unknown_data_set_names_the_nearest():
-    with pytest.raises(ConfigError, match="did you mean 'digits'"):
-        on_data(STUDIES["depth"], "digtis")
+def test_images_of_a_class_are_counted_for_the_classes_there_are():
+    study, moved = STUDIES["transfer"], on_data(STUDIES["transfer"], "pets", 900, 3)
+    for one, other in zip(study.variants, moved.variants, strict=True):
+        data, limit = other.config.data, one.config.data.limit
+        images = data.limit or 900
+        assert images == (3 * limit or 900)
+        assert data.batch == min(32, images)
+        assert other.config.run.epochs * (images // data.batch) == pytest.approx(8 * 900 // 32, rel=0.1)
 
 
 def test_all_fixed_initial_spreads_are_built():
@@ -125,6 +130,6 @@ def test_all_fixed_initial_spreads_are_built():
 
 
 def test_the_list_says_each_study():
-    assert set(STUDIES) == {"depth", "filters", "data", "tricks", "optimizers", "initialisation"}
+    assert set(STUDIES) == {"depth", "filters", "data", "tricks", "optimizers", "initialisation", "landmarks", "transfer"}
     assert all(re.fullmatch(r"[a-z]+", name) for name in STUDIES)
     assert set(catalog.NETS) >= {one.config.net.name for _, one in EVERY}

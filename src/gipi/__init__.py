@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gipi.api import (
         augmented,
+        check,
         evaluate,
         exciting,
         features,
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
         load_images,
         mistakes,
         predict,
+        recipe_for,
         resume,
         train,
+        why,
     )
     from gipi.config import Config
     from gipi.errors import GipiError
@@ -48,6 +51,9 @@ _VERBS = (
     "fields",
     "exciting",
     "augmented",
+    "why",
+    "check",
+    "recipe_for",
     "import_weights",
 )
 _HOME = {
@@ -63,6 +69,7 @@ __all__ = [
     "Config",
     "GipiError",
     "augmented",
+    "check",
     "evaluate",
     "exciting",
     "features",
@@ -73,9 +80,11 @@ __all__ = [
     "load_images",
     "mistakes",
     "predict",
+    "recipe_for",
     "resume",
     "study",
     "train",
+    "why",
 ]
 
 

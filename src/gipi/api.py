@@ -14,21 +14,27 @@ from PIL import Image
 
 from gipi import __version__, catalog
 from gipi.config import Config, Views
+from gipi.data.survey import Survey, survey
 from gipi.engine.place import Place, decide_place
-from gipi.errors import DataError, RunError, WeightsError, nearest
+from gipi.errors import ConfigError, DataError, RunError, WeightsError, nearest
 from gipi.foreign import read_numpy_pickle
 from gipi.inspect import exciting as excite
 from gipi.inspect import figures
 from gipi.inspect.augmented import EPOCHS, augmented_figure, versions
 from gipi.inspect.fields import fields_figure, middle_fields
 from gipi.inspect.layers import LayerTable, feature_maps, layer_table
+from gipi.inspect.why import grad_cam, why_figure
 from gipi.model import Card, find_model, save_model
 from gipi.models import deepconvnet
+from gipi.preprocess import Preprocess
 from gipi.runs import Run, new_run_path
-from gipi.tasks.classifier import Classification, Classifier, Evaluation, load_images
+from gipi.tasks.choose import choose
+from gipi.tasks.classifier import Classification, Classifier, Evaluation
 from gipi.tasks.classify import Classify
 from gipi.tasks.committee import Committee
+from gipi.tasks.images import load_images
 from gipi.tasks.members import Echo, join, processes, train_members, train_one
+from gipi.tasks.start import resolve
 
 Models = str | Path | Sequence[str | Path]
 
@@ -40,6 +46,7 @@ def train(config: Config, *, out: Path | None = None, echo: Echo | None = None, 
     Ctrl-C and SIGTERM save and return; `run.ended()` tells "stopped" from "done".
     Raises ConfigError, DataError or DeviceError before anything is written, RunError if the training cannot go on.
     """
+    config = resolve(config)
     several = processes(config, out) > 1
     path = out or new_run_path(config.recipe or config.net.name)
 
@@ -47,6 +54,11 @@ def train(config: Config, *, out: Path | None = None, echo: Echo | None = None, 
         return join(config, path, echo) if several else Run.create(config.to_json(), path, echo)
 
     return train_members(config, open_run, echo, report) if config.run.members > 1 else train_one(config, open_run, report)
+
+
+def recipe_for(data: str) -> tuple[Config, str]:
+    """(a configuration for pictures of one's own, a sentence that says what was found and chosen): see `tasks/choose.py`."""
+    return choose(data)
 
 
 def resume(path: Path, *, echo: Echo | None = None, report: bool = True) -> Run:
@@ -82,8 +94,17 @@ def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place
 def evaluate(
     model: Models, data: str, *, split: str = "test", vote: bool = False, tta: Views = "none", place: Place | None = None
 ) -> Evaluation:
-    """Score of a model, or of several as in `load`, on a data set of the catalogue. Raises ConfigError for other classes."""
-    return load(model, vote=vote, tta=tta, place=place).evaluate(load_images(data, split))
+    """Score of a model, or of several as in `load`, on a data set of the catalogue or a folder of pictures.
+
+    Raises ConfigError if its classes or sizes are not the model's, DataError if it cannot be had.
+    """
+    loaded = load(model, vote=vote, tta=tta, place=place)
+    return loaded.evaluate(load_images(data, split, short=loaded.short))
+
+
+def check(data: Path) -> Survey:
+    """What there is in a folder of pictures or a CSV file of them, and what hinders training: `.text()`, `.json()`."""
+    return survey(data)
 
 
 def predict(
@@ -109,8 +130,9 @@ def layers(model: str | Path) -> LayerTable:
 
 def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Image:
     """A picture of the images that a model misreads, the surest first."""
-    images = load_images(data, split)
-    result = load(model).evaluate(images)
+    classifier = load(model)
+    images = load_images(data, split, short=classifier.short)
+    result = classifier.evaluate(images)
     return _picture(figures.mistakes(images.images, images.labels, result.answers, result.scores, images.classes))
 
 
@@ -134,13 +156,30 @@ def exciting(model: str | Path, data: str, *, layer: str | None = None, channel:
     Raises ConfigError for an unknown layer, a channel that it does not have, a channel without a layer, or images that the
     model does not take.
     """
-    classifier, images = load(model), load_images(data, "test")
+    classifier = load(model)
+    images = load_images(data, "test", short=classifier.short)
     _, depth, height, width = images.images.shape
     layers = excite.convolutions(classifier.net, (depth, height, width))
     channels = excite.choose(layers, layer, channel)
     count = excite.IMAGES if channel is None else excite.ALL_IMAGES
     tops = excite.most_exciting(classifier.net, map(classifier.scale, images.images.split(100)), channels, count)
     return _picture(excite.exciting_figure(tops, layers, channels, images))
+
+
+def why(model: str | Path, image: Path, *, label: str | None = None) -> Image.Image:
+    """A picture of where a model looks: the heat map (Grad-CAM) of its best two answers, or of the class `label`.
+
+    Raises ConfigError for a class that the model does not know, DataError if the picture cannot be read.
+    """
+    classifier = load(model)
+    classes = classifier.card.classes
+    if label is not None and label not in classes:
+        raise ConfigError(f"the model knows no class {label!r}{nearest(label, classes)}")
+    answer = classifier.predict(image)
+    names = [name for name, _ in answer.top(2)] if label is None else [label]
+    inputs = classifier.inputs(answer.framed[None])
+    shown = [(name, answer.probabilities[name], grad_cam(classifier.net, inputs, classes.index(name))) for name in names]
+    return _picture(why_figure(answer.framed, shown))
 
 
 def augmented(config: Config) -> Image.Image:
@@ -153,9 +192,8 @@ def augmented(config: Config) -> Image.Image:
         task = Classify(config, place)
     epochs = min(EPOCHS, config.run.epochs)
     shown = versions(islice(task.source(), epochs * task.every), task.prepare)
-    black, white = task.model.scale(torch.tensor([0, 255])).tolist()
     title = f"What a training by {config.recipe or config.net.name} feeds its net for the same images of {config.data.name!r}."
-    return _picture(augmented_figure(shown, task.model.card.classes, epochs, black=black, white=white, title=title))
+    return _picture(augmented_figure(shown, task.model.card.classes, epochs, pixels=task.model.pixels, title=title))
 
 
 def _picture(figure: Figure) -> Image.Image:
@@ -172,8 +210,7 @@ def import_weights(net: str, file: Path, out: Path) -> Path:
         net="deepconvnet",
         args={"classes": 10, "channels": 1, "last_dropout": 0.5},
         classes=tuple("0123456789"),
-        image=(1, 28, 28),
-        framing="digit",
+        preprocess=Preprocess((1, 28, 28), "digit"),
         parents=(file.name,),
         gipi=__version__,
     )

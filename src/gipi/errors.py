@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST = 30  # names that a message lists
+
 
 class GipiError(Exception):
     """Any error that is not a bug of ours."""
@@ -46,8 +48,9 @@ class GipiWarning(UserWarning):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the closest allowed one, and all of them."""
+    """The tail of a message about an unknown name: the closest allowed one, and all of them, or the first of very many."""
     names = sorted(allowed)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (allowed: {', '.join(names)})"
+    shown = [*names[:MOST], "..."] if len(names) > MOST else names
+    return f"{hint} (allowed: {', '.join(shown)})"

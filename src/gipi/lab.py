@@ -42,7 +42,10 @@ def study(name: str, *, data: str | None = None, out: Path | None = None, say: C
     Raises ConfigError for an unknown name, DataError if the data cannot be had, RunError if `out` holds something else.
     """
     plan = catalog.entry(STUDIES, name, "study")
-    plan = on_data(plan, data) if data else plan
+    if data or plan.per_class:
+        name_of_data = data or plan.variants[0].config.data.name
+        images = api.load_images(name_of_data, "train")
+        plan = on_data(plan, name_of_data, len(images), len(images.classes))
     folder = out or Path("runs") / f"study-{name}"
     runs = _runs(plan, folder)
     for number, (path, config) in enumerate(runs.items(), 1):

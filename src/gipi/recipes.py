@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gipi import catalog
-from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig
+from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """cost: where and how long.  accuracy: mean test accuracy of 5 seeds in percent, as measured; None: not yet."""
+    """cost: where and how long.  accuracy: mean test accuracy of 5 seeds in percent, as measured; None: not yet.
+
+    published: what others reached by such a training, in percent, where we have not run it.
+    """
 
     config: Config
     about: str
     source: str
     cost: str
     accuracy: float | None
+    published: float | None = None
 
 
 _LIGHT_AFFINE = AugmentConfig(rotate_deg=10, shift_px=2.5, scale=0.1)
@@ -40,6 +44,31 @@ _BEST = Config(
     ),
     optim=OptimConfig("adamw", lr=3e-3, weight_decay=0.01, schedule="one-cycle", ema=0.999),
     run=RunConfig(epochs=10),
+)
+
+_CIFAR = Config(
+    recipe="resnet-cifar10",
+    net=NetConfig("resnet10", {"stem": "small", "width": 0.5}),
+    data=DataConfig("cifar10", batch=128, holdout=0.0, augment=AugmentConfig(shift_px=4, flip=0.5)),
+    optim=OptimConfig("nesterov", lr=0.1, weight_decay=5e-4, schedule="one-cycle", label_smoothing=0.1),
+    run=RunConfig(epochs=20),
+)
+
+_FINETUNE = Config(
+    recipe="finetune",
+    net=NetConfig("mobilenet-v2"),
+    data=DataConfig("", batch=32, holdout=0.1, augment=AugmentConfig(crop=0.3, flip=0.5)),
+    optim=OptimConfig("adamw", lr=2e-3, weight_decay=0.01, schedule="one-cycle"),
+    transfer=TransferConfig("imagenet", frozen=0.3, first_rate=0.1),
+    run=RunConfig(epochs=12),
+)
+
+_IMAGENET = Config(
+    recipe="resnet50-imagenet",
+    net=NetConfig("resnet50"),
+    data=DataConfig("", batch=256, holdout=0.0, augment=AugmentConfig(crop=0.6, flip=0.5)),
+    optim=OptimConfig("momentum", lr=0.1, weight_decay=1e-4, schedule="thirds"),
+    run=RunConfig(epochs=90),
 )
 
 RECIPES = {
@@ -117,6 +146,70 @@ RECIPES = {
         about="tells ten kinds of clothing apart",
         source="ours",
         cost="2 CPU cores, about 10 minutes",
+        accuracy=None,
+    ),
+    "transfer": Recipe(
+        replace(
+            _FINETUNE,
+            recipe="transfer",
+            data=replace(_FINETUNE.data, augment=AugmentConfig()),
+            transfer=TransferConfig("imagenet", frozen=1.0),
+            run=RunConfig(epochs=40),
+        ),
+        about="your own pictures: a new head on a net from ImageNet, all other layers as they were; give --data FOLDER",
+        source="net: Sandler et al., arXiv 1801.04381; training: ours",
+        cost="2 CPU cores, some 20 seconds for a few hundred pictures",
+        accuracy=None,
+    ),
+    "finetune": Recipe(
+        _FINETUNE,
+        about="your own pictures: a new head on a net from ImageNet, then all layers, the first ones slowly; give --data FOLDER",
+        source="net: Sandler et al., arXiv 1801.04381; training: ours",
+        cost="2 CPU cores, some minutes for a few hundred pictures",
+        accuracy=None,
+    ),
+    "scratch": Recipe(
+        replace(
+            _FINETUNE,
+            recipe="scratch",
+            net=NetConfig("resnet10", {"width": 0.5}),
+            data=replace(_FINETUNE.data, size=96),
+            optim=OptimConfig("adamw", lr=3e-3, weight_decay=0.05, schedule="one-cycle"),
+            transfer=TransferConfig(),
+            run=RunConfig(epochs=40),
+        ),
+        about="your own pictures: a small ResNet that starts from nothing; give --data FOLDER",
+        source="net: He et al., arXiv 1512.03385; training: ours",
+        cost="2 CPU cores, some minutes for a few hundred pictures",
+        accuracy=None,
+    ),
+    "resnet50-imagenet": Recipe(
+        _IMAGENET,
+        about="ResNet-50 on ImageNet in 90 epochs with step decay; give --data FOLDER of train/ and val/, or of shards",
+        source="He et al., arXiv 1512.03385; Goyal et al., arXiv 1706.02677; torchvision's reference training",
+        cost="GPUs, days",
+        accuracy=None,
+        published=76.13,
+    ),
+    "resnet50-imagenet-modern": Recipe(
+        replace(
+            _IMAGENET,
+            recipe="resnet50-imagenet-modern",
+            data=replace(_IMAGENET.data, augment=AugmentConfig(crop=0.6, flip=0.5, mixup=0.2)),
+            optim=OptimConfig(*("nesterov", 0.1, 1e-4, "cosine"), final=0.0, warmup=5 / 200, ema=0.9999, label_smoothing=0.1),
+            run=RunConfig(epochs=200),
+        ),
+        about="the same with cosine decay, warm-up, label smoothing, mixup and averaged weights; give --data FOLDER",
+        source="He et al., Bag of Tricks, arXiv 1812.01187, table 6: without distillation, and with their ResNet-50-D",
+        cost="GPUs, days",
+        accuracy=None,
+        published=79.15,
+    ),
+    "resnet-cifar10": Recipe(
+        _CIFAR,
+        about="tells ten kinds of things in small colour pictures apart: a ResNet of ten layers, half as wide, for 32x32 pixels",
+        source="net: He et al., arXiv 1512.03385; training: ours",
+        cost="2 CPU cores, about 80 minutes",
         accuracy=None,
     ),
     "deepconvnet-digits": Recipe(

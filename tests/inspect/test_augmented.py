@@ -92,7 +92,7 @@ def cells(fig) -> list[np.ndarray | None]:
 @pytest.mark.parametrize("name", ["none", "mixup"])
 def test_figure_has_a_row_an_image_and_a_column_an_epoch(name: str) -> None:
     shown, _ = drawn(CHANGES[name])
-    fig = augmented_figure(shown, tuple("0123456789"), EPOCHS, black=0.0, white=1.0, title="$_{")
+    fig = augmented_figure(shown, tuple("0123456789"), EPOCHS, pixels=lambda values: values * 255, title="$_{")
     pictures = cells(fig)
     assert len(pictures) == 6 * (1 + EPOCHS)
     for row, one in enumerate(shown):
@@ -118,7 +118,9 @@ def test_input_values_are_drawn_as_the_pixels_they_stand_for() -> None:
     """A net that takes (pixel / 255 - 0.5) / 0.25, in colour."""
     image = torch.randint(0, 256, (3, 8, 6), dtype=torch.uint8)
     one = Versions(image, 1, {0: ((image / 255 - 0.5) / 0.25, 1.0), 1: (torch.full((3, 8, 6), 9.0), 1.0)})
-    fig = augmented_figure([one], ("shirt", "a class with a name much too long"), 2, black=-2.0, white=2.0, title="colour")
+    fig = augmented_figure(
+        [one], ("shirt", "a class with a name much too long"), 2, pixels=lambda values: (values + 2) * (255 / 4), title="colour"
+    )
     original, same, bright = cells(fig)
     np.testing.assert_array_equal(original, image.permute(1, 2, 0))
     np.testing.assert_array_equal(same, original)
@@ -129,4 +131,4 @@ def test_input_values_are_drawn_as_the_pixels_they_stand_for() -> None:
 def test_image_of_two_channels_cannot_be_drawn() -> None:
     one = Versions(torch.zeros(2, 8, 8, dtype=torch.uint8), 0, {})
     with pytest.raises(DataError, match="1 or 3 channels, got 2"):
-        augmented_figure([one], ("a",), 1, black=0.0, white=1.0, title="")
+        augmented_figure([one], ("a",), 1, pixels=lambda values: values * 255, title="")

@@ -42,6 +42,10 @@ def test_tables_are_generated_from_the_results():
     subprocess.run([sys.executable, str(ROOT / "bench" / "tables.py"), "--check"], check=True)
 
 
+def test_table_of_the_nets_is_generated_from_the_catalogue():
+    subprocess.run([sys.executable, str(ROOT / "bench" / "landmarks.py"), "--check"], check=True)
+
+
 def test_recipes_state_the_measured_accuracy():
     rows = {row["name"]: row for row in json.loads((ROOT / "bench" / "results" / "accuracy.json").read_text())["results"]}
     for name, recipe in RECIPES.items():

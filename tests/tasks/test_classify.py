@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from gipi import catalog
 from gipi.config import AugmentConfig, DataConfig, NetConfig, OptimConfig, RunConfig
 from gipi.data.stream import ImageSet
 from gipi.engine.loop import fit
@@ -19,9 +18,10 @@ from gipi.model import Card, load_model, save_model
 from gipi.ops.augment import augment, mix
 from gipi.recipes import RECIPES
 from gipi.runs import Run
-from gipi.tasks import classifier
-from gipi.tasks.classifier import Classifier, load_images
+from gipi.tasks import classifier, classify
+from gipi.tasks.classifier import Classifier
 from gipi.tasks.classify import Classify
+from gipi.tasks.images import load_images
 
 DIGITS = RECIPES["deepconvnet-digits"].config
 CPU = decide_place(device="cpu", precision="fp32")
@@ -219,7 +219,7 @@ def test_mirroring_digits_is_warned_of(monkeypatch):
     config = small(data=replace(STILL, augment=AugmentConfig(flip=0.5)))
     with pytest.warns(GipiWarning, match=r"data.augment.flip 0.5 mirrors the digits of 'digits': .* leave it 0"):
         task(config)
-    monkeypatch.setitem(catalog.DATASETS, "digits", replace(catalog.DATASETS["digits"], framing="resize"))
+    monkeypatch.setattr(classify, "load_images", lambda *words, **more: replace(load_images(*words, **more), framing="resize"))
     task(config)  # pytest makes an error of any warning
 
 
@@ -251,7 +251,7 @@ def test_prediction_carries_its_parts(model, tmp_path):
     answer = Classifier.load(model, CPU).predict(tmp_path / "digit.png")
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert answer.score == max(answer.probabilities.values()) == answer.probabilities[answer.label]
-    assert set(answer.json()) == {"label", "score", "probabilities"}
+    assert set(answer.json()) == {"label", "score", "top", "probabilities"}
     assert answer.draw().size == (28, 28)
     assert np.array_equal(np.array(answer.draw()), answer.framed[0].numpy())
 
@@ -264,7 +264,7 @@ def test_blank_paper_holds_no_digit(model, tmp_path):
 
 def test_clothes_are_only_scaled(model, tmp_path):
     trained = Classifier.load(model, CPU)
-    card = replace(trained.card, framing="resize")
+    card = replace(trained.card, preprocess=replace(trained.card.preprocess, framing="resize"))
     save_model(tmp_path / "clothes.safetensors", trained.net.state_dict(), card)
     Image.new("L", (100, 50), 200).save(tmp_path / "grey.png")
     assert torch.equal(
@@ -276,7 +276,7 @@ def test_clothes_are_only_scaled(model, tmp_path):
 def test_card_says_what_the_model_is(model):
     card = Classifier.load(model, CPU).card
     assert isinstance(card, Card)
-    assert (card.kind, card.net, card.recipe, card.image, card.framing) == (
+    assert (card.kind, card.net, card.recipe, card.image, card.preprocess.framing) == (
         "classify",
         "deepconvnet",
         "deepconvnet-digits",

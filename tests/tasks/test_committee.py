@@ -13,13 +13,15 @@ from gipi.engine.place import decide_place
 from gipi.errors import ConfigError, DataError
 from gipi.model import Card
 from gipi.models.kinds import build_net
-from gipi.tasks.classifier import Classifier, load_images
+from gipi.preprocess import Preprocess
+from gipi.tasks.classifier import Classifier
 from gipi.tasks.committee import Committee
+from gipi.tasks.images import load_images
 from gipi.tasks.stacked import ensemble
 
 CPU = decide_place(device="cpu", precision="fp32")
-CARD = Card("classify", "convstack", {}, tuple("0123456789"), (1, 28, 28), "digit")
-ABC = Card("classify", "convstack", {}, ("a", "b", "c"), (1, 2, 3), "resize")
+CARD = Card("classify", "convstack", {}, tuple("0123456789"), Preprocess((1, 28, 28), "digit"))
+ABC = Card("classify", "convstack", {}, ("a", "b", "c"), Preprocess((1, 2, 3), "resize"))
 TEST = load_images("digits", "test").subset(torch.arange(0, 360, 6), "test")
 
 
@@ -65,7 +67,11 @@ def grey(tmp_path):
 
 
 def test_different_nets_answer_with_the_mean_of_their_probabilities():
-    models = [built("convstack", 0), built("deepconvnet", 1, mean=0.3, std=0.5), built("digitnet-tiny", 2)]
+    models = [
+        built("convstack", 0),
+        built("deepconvnet", 1, preprocess=replace(CARD.preprocess, mean=(0.3,), std=(0.5,))),
+        built("digitnet-tiny", 2),
+    ]
     chances = torch.stack([model.logits(TEST.images).softmax(1) for model in models]).mean(0)
     result = Committee([(f"m{n}", model) for n, model in enumerate(models)]).evaluate(TEST)
     assert torch.equal(result.answers, chances.argmax(1))
@@ -127,7 +133,7 @@ def test_views_are_averaged(tta):
 def test_each_model_frames_a_picture_by_its_own_card(tmp_path):
     digit = TEST.images[30, 0]
     Image.fromarray(255 - digit.numpy()).resize((100, 60)).save(tmp_path / "digit.png")
-    models = [built("convstack", 0), built("convstack", 1, framing="resize")]
+    models = [built("convstack", 0), built("convstack", 1, preprocess=replace(CARD.preprocess, framing="resize"))]
     seen = [model.frame(tmp_path / "digit.png") for model in models]
     assert not torch.equal(*seen)
     chances = torch.stack([model.logits(image[None])[0].softmax(0) for model, image in zip(models, seen, strict=True)]).mean(0)

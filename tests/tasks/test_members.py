@@ -18,8 +18,8 @@ from gipi.models.ensemble import Ensemble
 from gipi.recipes import RECIPES
 from gipi.runs import Run, claim
 from gipi.tasks import members as tasks
-from gipi.tasks.classifier import load_images
 from gipi.tasks.classify import Classify
+from gipi.tasks.images import load_images
 from gipi.tasks.stacked import StackedClassify
 
 AUGMENT = AugmentConfig(rotate_deg=10, shift_px=2)

@@ -46,11 +46,11 @@ def versions(batches: Iterable[ImageBatch], prepare: Callable[[ImageBatch], Imag
 
 
 def augmented_figure(
-    shown: Sequence[Versions], classes: Sequence[str], epochs: int, *, black: float, white: float, title: str
+    shown: Sequence[Versions], classes: Sequence[str], epochs: int, *, pixels: Callable[[Tensor], Tensor], title: str
 ) -> Figure:
     """A row an image: the original, then what the net is fed for it in each epoch.
 
-    black, white: input values of pixels 0 and 255.  Raises DataError for images not of 1 or 3 channels.
+    pixels: input values of an image (c, h, w) back to pixels of 0 to 255.  Raises DataError for images not of 1 or 3 channels.
     """
     names, head, caption = 0.9, 0.5, 0.18  # inches
     side = (WIDTH - names) / (epochs + 1)
@@ -75,7 +75,7 @@ def augmented_figure(
                 show(ax, one.image)
             elif column - 1 in one.fed:
                 values, share = one.fed[column - 1]
-                show(ax, ((values - black) * (255 / (white - black))).clamp(0, 255).round().byte())
+                show(ax, pixels(values).clamp(0, 255).round().byte())
                 if mixed:
                     ax.set_title(f"{100 * share:.0f} %", fontsize=6, color=INK, pad=2)
             else:

@@ -40,9 +40,8 @@ def write_training_report(
     ]
     surest = figures.mistakes(images, labels, answers, scores, card.classes)
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    values = [
-        (f"{group}.{name}", str(value)) for group in ("net", "data", "optim", "run") for name, value in config[group].items()
-    ]
+    groups = ("net", "data", "optim", "transfer", "run")
+    values = [(f"{group}.{name}", str(value)) for group in groups for name, value in config[group].items()]
     sections = [
         Section("Course of the training", png=figures.png_bytes(figures.curves(rows))),
         Section("Mistakes on the test set", "Label, answer and the answer's probability.", png=figures.png_bytes(surest)),

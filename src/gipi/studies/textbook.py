@@ -1,63 +1,17 @@
-"""Studies: a claim of the textbook as a grid of small trainings. `gipi study NAME` runs one.
+"""Claims of the textbook about depth, filters, data, tricks, update rules and initial weights.
 
-A study is data: variants (a configuration each, trained with several seeds) and claims that compare two of them. All train on
-MNIST and look at the test set once a run; where a variant must be chosen first (the learning rate of an update rule), validation
-images choose it.
+All train on MNIST; where a variant must be chosen first (the learning rate of an update rule), validation images choose it.
 
 Source of the claims: Saito, Deep Learning from Scratch, chapter 6 (update rules, initial weights) and sections 8.1 and 8.2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from gipi import catalog
 from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig
 from gipi.recipes import RECIPES
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One point of the figure: `series` at `x`, a number or a word.  ensemble: of the trained seeds, as one."""
-
-    series: str
-    x: float | str
-    config: Config
-    ensemble: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.series}, {self.x}" if self.series else str(self.x)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The textbook's `text`: `better` has more of `measure` than `worse` (less, if it is a cost).
-
-    better, worse: names of variants, or of series: then the variant with the best validation accuracy stands for the series.
-    """
-
-    text: str
-    better: str
-    worse: str
-    measure: str = "accuracy"
-
-
-@dataclass(frozen=True)
-class Study:
-    """seeds: trainings of each variant.  x, log: axis of the figure.  activations: variants looked at untrained, too."""
-
-    about: str
-    cost: str
-    x: str
-    variants: tuple[Variant, ...]
-    claims: tuple[Claim, ...]
-    seeds: int = 3
-    log: bool = False
-    activations: tuple[str, ...] = ()
-
-
-COSTS = ("parameters", "multiply_adds", "time_s")  # measures of which less is better
+from gipi.studies.plan import Claim, Study, Variant
 
 _PLAIN = Config(
     net=NetConfig("convstack"),
@@ -225,7 +179,7 @@ _INITIALISATION = Study(
     activations=tuple(f"{name}, 12" for name in _INITS),
 )  # fmt: skip
 
-STUDIES = {
+TEXTBOOK = {
     "depth": _DEPTH,
     "filters": _FILTERS,
     "data": _DATA,
@@ -233,18 +187,3 @@ STUDIES = {
     "optimizers": _OPTIMIZERS,
     "initialisation": _INITIALISATION,
 }
-
-
-def on_data(study: Study, name: str) -> Study:
-    """The study on another data set, with about as many training steps. Raises ConfigError for an unknown name."""
-    images = catalog.entry(catalog.DATASETS, name, "data set").train
-
-    def moved(config: Config) -> Config:
-        before = config.data.limit or catalog.DATASETS[config.data.name].train
-        kept = min(before, int(images * (1 - config.data.holdout)))
-        steps = config.run.epochs * before // config.data.batch
-        batch = min(config.data.batch, kept)
-        data = replace(config.data, name=name, batch=batch, limit=kept if kept < images else 0)
-        return replace(config, data=data, run=replace(config.run, epochs=max(1, round(steps * batch / kept))))
-
-    return replace(study, variants=tuple(replace(variant, config=moved(variant.config)) for variant in study.variants))

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from gipi import catalog
 from gipi.data.stream import ImageSet
 from gipi.engine.place import Place
 from gipi.errors import ConfigError
@@ -20,15 +19,12 @@ from gipi.model import Card, fit_weights, load_model, save_model
 from gipi.models.ensemble import Ensemble
 from gipi.models.kinds import build_net
 from gipi.ops.digit import frame_digit
-from gipi.ops.image import open_image, resize
+from gipi.ops.image import centre_crop, open_image, resize, shrink
 from gipi.ops.metrics import Mean, Metrics, confusion_matrix
+from gipi.tasks.images import SHORT
 
-EVAL_BATCH = 500
-
-
-def load_images(name: str, split: str) -> ImageSet:
-    """A data set of the catalogue. Raises ConfigError for an unknown name and DataError if it cannot be had."""
-    return catalog.resolve(catalog.entry(catalog.DATASETS, name, "data set").factory)(split)
+EVAL_BATCH = 500  # images at once, of
+EVAL_PIXELS = 2_000_000  # at most so many pixels in all
 
 
 @dataclass(frozen=True)
@@ -40,8 +36,15 @@ class Classification:
     probabilities: dict[str, float]
     framed: Tensor = field(repr=False)
 
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """The likeliest classes and their probabilities, best first."""
+        return sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:count]
+
     def json(self) -> dict[str, Any]:
-        return {"label": self.label, "score": self.score, "probabilities": self.probabilities}
+        """label, score, the five likeliest as top, and up to 20 classes all probabilities."""
+        top = [{"label": label, "score": score} for label, score in self.top()]
+        every = {"probabilities": self.probabilities} if len(self.probabilities) <= 20 else {}
+        return {"label": self.label, "score": self.score, "top": top, **every}
 
     def draw(self) -> Image.Image:
         """What the net saw, as a picture."""
@@ -77,33 +80,82 @@ class Classifier:
     def save(self, path: Path) -> None:
         save_model(path, self.net.state_dict(), self.card)
 
+    @property
+    def short(self) -> int:
+        """Pixels of the shorter side to which this model wants pictures of any size."""
+        return self.card.preprocess.short or SHORT
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what the net is fed."""
+        return self.card.image[1], self.card.image[2]
+
     def scale(self, pixels: Tensor) -> Tensor:
         """uint8 pixels, or floats of that range, to the net's input values."""
-        return (pixels.float() * self.card.scale - self.card.mean) / self.card.std
+        how = self.card.preprocess
+        mean, std = (torch.tensor(numbers, device=pixels.device).view(-1, 1, 1) for numbers in (how.mean, how.std))
+        return (pixels.float() * (1 / 255) - mean) / std
+
+    def pixels(self, inputs: Tensor) -> Tensor:
+        """The pixels, as floats, of which `scale` makes such inputs (n, c, h, w)."""
+        how = self.card.preprocess
+        mean, std = (torch.tensor(numbers, device=inputs.device).view(-1, 1, 1) for numbers in (how.mean, how.std))
+        return (inputs * std + mean) * 255
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, c, h, w) -> float32 (n, classes), with dropout off; of images larger than the net's input the middle."""
+        return self._run(self.net, self.inputs(pixels))
+
+    def accept(self, data: ImageSet) -> None:
+        """Raises ConfigError if the images have other classes than the model, or are not of the size that it takes."""
+        classes = self.card.classes
+        if data.classes != classes:
+            ours, theirs = (", ".join(names[:12]) + (", ..." if len(names) > 12 else "") for names in (classes, data.classes))
+            raise ConfigError(f"the model tells {ours} apart, but {data.name!r} has {theirs}")
+        how, got = self.card.preprocess, tuple(data.images.shape[1:])
+        wanted = (how.image[0], how.short, how.short) if how.framing == "crop" else how.image
+        if got != wanted:
+            raise ConfigError(f"the model takes images of {wanted} (channels, height, width), {data.name!r} has {got}")
+
+    def embed(self, data: ImageSet) -> Tensor:
+        """What the head of the net sees of each image, float32, as `Backbone.embed` gives it, on the device."""
+        parts = data.images.split(_batch(data.images))
+        return torch.cat([self._run(self.net.embed, self.inputs(part)) for part in parts])  # pyright: ignore[reportArgumentType]
+
+    def inputs(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, c, h, w) as the net is fed them."""
+        return self.place.put_images(self.scale(centre_crop(pixels, self.size).to(self.place.device)))
 
     @torch.inference_mode()
-    def logits(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, c, h, w) -> float32 (n, classes), with dropout off."""
-        was_training = self.net.training
+    def _run(self, part: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        modes = {module: module.training for module in self.net.modules()}
         self.net.eval()
         with self.place.autocast():
-            out = self.net(self.place.put_images(self.scale(pixels.to(self.place.device))))
-        self.net.train(was_training)
+            out = part(inputs)
+        for module, mode in modes.items():
+            module.training = mode
         return out.float()
 
-    def evaluate(self, data: ImageSet) -> Evaluation:
-        """Score on labelled images. Raises ConfigError if they have other classes than the model."""
+    def evaluate(self, data: ImageSet, embedded: Tensor | None = None) -> Evaluation:
+        """Score on labelled images. Raises ConfigError if their classes or sizes are not the model's.
 
-        def read(pixels: Tensor) -> tuple[Tensor, Tensor]:
-            logits = self.logits(pixels)
+        embedded: what `embed` gives for them, if that is known.
+        """
+        self.accept(data)
+
+        def read(inputs: Tensor) -> tuple[Tensor, Tensor]:
+            logits = self.logits(inputs) if embedded is None else self._run(self.net.answer, inputs)  # pyright: ignore[reportArgumentType]
             return logits, logits.argmax(1)
 
-        return score(data.to(self.place.device), self.card.classes, read)
+        return score(data, self.card.classes, read, embedded)
 
     def frame(self, source: Path | bytes) -> Tensor:
         """A picture brought to the form of the training images, uint8 (c, h, w). Raises DataError if that cannot be done."""
+        how = self.card.preprocess
+        if how.framing == "crop":
+            return centre_crop(shrink(open_image(source, least=how.short), how.short), self.size)
         image = open_image(source)
-        return frame_digit(image) if self.card.framing == "digit" else resize(image, self.card.image)
+        return frame_digit(image) if how.framing == "digit" else resize(image, how.image)
 
     def predict(self, source: Path | bytes) -> Classification:
         """The label of a picture in a file or in memory. Raises DataError if it cannot be read or holds no digit."""
@@ -114,15 +166,27 @@ class Classifier:
         return Classification(classes[best], chances[best], dict(zip(classes, chances, strict=True)), framed)
 
 
-def score(data: ImageSet, classes: tuple[str, ...], read: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Evaluation:
-    """Answers on labelled images, `EVAL_BATCH` at a time. Raises ConfigError if `data` has other classes than the model.
+def score(
+    data: ImageSet,
+    classes: tuple[str, ...],
+    read: Callable[[Tensor], tuple[Tensor, Tensor]],
+    inputs: Tensor | None = None,
+) -> Evaluation:
+    """Answers on labelled images of the `classes`, some at a time.
 
-    read: uint8 pixels (n, c, h, w) -> (logits (n, classes), answers (n)) on the device of `data`.
+    read: a part of `inputs`, by default the pixels (n, c, h, w) -> (logits (n, classes), answers (n)).
     """
-    if data.classes != classes:
-        raise ConfigError(f"the model tells {', '.join(classes)} apart, but {data.name!r} has {', '.join(data.classes)}")
-    logits, answers = map(torch.cat, zip(*map(read, data.images.split(EVAL_BATCH)), strict=True))
-    losses = F.cross_entropy(logits, data.labels, reduction="none")
-    metrics = {"accuracy": Mean((answers == data.labels).sum(), len(data)), "loss": Mean(losses.sum(), len(data))}
+    inputs = data.images if inputs is None else inputs
+    logits, answers = map(torch.cat, zip(*map(read, inputs.split(_batch(data.images))), strict=True))
+    labels = data.labels.to(logits.device)
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    right = (answers == labels).sum()
+    metrics = {"accuracy": Mean(right, len(data)), "loss": Mean(losses.sum(), len(data))}
+    if len(classes) > 5:
+        metrics["top5"] = Mean((logits.topk(5).indices == labels[:, None]).sum(), len(data))
     scores = logits.softmax(1).gather(1, answers[:, None])[:, 0]
-    return Evaluation(metrics, confusion_matrix(data.labels, answers, len(classes)).cpu(), answers.cpu(), scores.cpu())
+    return Evaluation(metrics, confusion_matrix(labels, answers, len(classes)).cpu(), answers.cpu(), scores.cpu())
+
+
+def _batch(images: Tensor) -> int:
+    return max(1, min(EVAL_BATCH, EVAL_PIXELS // images.shape[2:].numel()))

@@ -6,28 +6,35 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gipi import catalog
-from gipi.config import Config
+from gipi.config import AugmentConfig, Config
 from gipi.data.stream import ImageBatch, ImageSet, ImageStream
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
 from gipi.engine.task import Stateful
-from gipi.errors import ConfigError, GipiWarning, nearest
+from gipi.errors import GipiWarning
 from gipi.inspect.training import write_training_report
-from gipi.model import Card
-from gipi.models.kinds import build_net
 from gipi.ops.augment import augment, mix
 from gipi.ops.metrics import Mean, Metrics, correct, values
 from gipi.runs import Run
-from gipi.tasks.classifier import Classifier, load_images
+from gipi.tasks.classifier import Classifier
+from gipi.tasks.images import load_images, own_validation
+from gipi.tasks.start import Start, start
 
-# images to train on, images held out, digest of the set that both are from
-TrainingImages = tuple[ImageSet, ImageSet | None, dict[str, str]]
+RESIDENT = 2 << 30  # bytes of training images up to which they lie on the device
+
+
+class TrainingImages(NamedTuple):
+    """Images to train on, images held out, digest of the sets that both are from."""
+
+    train: ImageSet
+    held_out: ImageSet | None
+    digest: dict[str, str]
 
 
 class Classify:
@@ -37,20 +44,26 @@ class Classify:
     """
 
     def __init__(self, config: Config, place: Place, images: TrainingImages | None = None) -> None:
-        train, self._held_out, digest = images or training_images(config, place)
-        if config.data.augment.flip and catalog.DATASETS[config.data.name].framing == "digit":
+        begun = start(config)
+        train, self._held_out, digest = images or training_images(config, place, begun)
+        if config.data.augment.flip and train.framing == "digit":
             warnings.warn(
                 f"data.augment.flip {config.data.augment.flip} mirrors the digits of {train.name!r}: a mirrored digit is another "
                 "one or none (2 looks like 5), but keeps its label; leave it 0",
                 GipiWarning,
                 stacklevel=2,
             )
-        self._stream = ImageStream(train, config.data.batch, config.run.seed)
+        net, card = begun.build(train, digest)
+        self.model = Classifier(net.train(), card, place)
+        self._net: Any = self.model.net  # a Backbone, GoogLeNet with an AUXILIARY_WEIGHT
+        # With a body that stays as it is and images that stay as they are, the body's work is done once for all steps.
+        still = config.transfer.frozen == 1 and config.data.augment == AugmentConfig()
+        self._embedded = self.model.embed(train).to(train.labels.device) if still else None
+        self._held_out_embedded = self.model.embed(self._held_out) if still and self._held_out else None
+        self._stream = ImageStream(train, config.data.batch, config.run.seed, self._embedded)
         self.every = self._stream.batches_per_epoch
         self.steps = config.run.epochs * self.every
-        card = _card(config, train, digest)
-        self.model = Classifier(build_net(card.net, card.args).train(), card, place)
-        self._optim = Optim(self.model.net, config.optim, place, self.steps)
+        self._optim = Optim(net, config.optim, place, self.steps, first_rate=config.transfer.first_rate)
         self.answering = Classifier(self._optim.averaged, card, place)  # what is evaluated and saved
         self._config, self._place = config, place
 
@@ -62,47 +75,72 @@ class Classify:
 
     def prepare(self, batch: ImageBatch) -> ImageBatch:
         """The batch as the net is fed it: augmented, scaled, mixed."""
+        batch = batch.to(self._place.device)
+        if self._embedded is not None:
+            return batch
         change, address = self._config.data.augment, (self._config.run.seed, batch.epoch, batch.number)
-        images = self.model.scale(augment(batch.images.float(), change, *address))
+        images = self.model.scale(augment(batch.images.float(), change, *address, self.model.size))
         if change.mixes:
             images, own = mix(images, change, *address)
             batch = batch._replace(own=own, others=batch.labels.roll(-1))
         return batch._replace(images=self._place.put_images(images))
 
     def step(self, batch: ImageBatch) -> Metrics:
+        if self._config.transfer.weights:
+            self._set_modes(frozen=self._optim.progress < self._config.transfer.frozen)
         lr = self._optim.lr
         return {**self._optim.minimize(self._loss, self.prepare(batch)), "lr": Mean(lr, 1)}
 
-    def _loss(self, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
-        return self.loss(self.model.net(part.images).float(), part)
+    def _set_modes(self, *, frozen: bool) -> None:
+        """Of a net that starts from weights: let only the head learn, or all layers.
 
-    def loss(self, logits: Tensor, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
-        """(mean loss, count, metrics) of float32 logits (n, classes) for a prepared batch."""
+        Batch norm keeps the statistics that came with the weights: those of a few small batches are worse, and weights whose
+        batch norm was folded into the convolutions have no others.
+        """
+        net = self._net
+        net.train(not frozen).requires_grad_(not frozen)
+        net.head.train().requires_grad_(True)
+        for layer in net.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
+
+    def _loss(self, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
+        net = self._net
+        return self.loss(net(part.images) if self._embedded is None else net.answer(part.images), part)
+
+    def loss(self, logits: Tensor | tuple[Tensor, ...], part: ImageBatch) -> tuple[Tensor, int, Metrics]:
+        """(mean loss, count, metrics) of logits (n, classes) for a prepared batch, or of those and an auxiliary head's."""
+        logits, *auxiliary = logits if isinstance(logits, tuple) else (logits,)
+        loss = self._cross_entropy(logits.float(), part)
+        for other in auxiliary:
+            loss = loss + self._net.AUXILIARY_WEIGHT * self._cross_entropy(other.float(), part)
+        return loss, len(part.labels), {"accuracy": correct(logits.detach().float(), part.labels)}
+
+    def _cross_entropy(self, logits: Tensor, part: ImageBatch) -> Tensor:
         smoothing = self._config.optim.label_smoothing
         if part.own is None or part.others is None:
-            loss = F.cross_entropy(logits, part.labels, label_smoothing=smoothing)
-        else:
-            own, others = (F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
-                           for labels in (part.labels, part.others))  # fmt: skip
-            loss = torch.lerp(others, own, part.own).mean()
-        return loss, len(part.labels), {"accuracy": correct(logits.detach(), part.labels)}
+            return F.cross_entropy(logits, part.labels, label_smoothing=smoothing)
+        own, others = (F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+                       for labels in (part.labels, part.others))  # fmt: skip
+        return torch.lerp(others, own, part.own).mean()
 
     def evaluate(self) -> Metrics:
-        return self.answering.evaluate(self._held_out).metrics if self._held_out else {}
+        return self.answering.evaluate(self._held_out, self._held_out_embedded).metrics if self._held_out else {}
 
     def save_model(self, path: Path) -> None:
         self.answering.save(path)
 
     def finish(self, run: Run, report: bool) -> None:
         """Look at the test set, once: its score goes into the metrics and the model's card, its mistakes into the `report`."""
-        conclude(run, self.answering, load_images(self._config.data.name, "test"), report, {})
+        conclude(run, self.answering, self._config, report, {})
 
 
-def conclude(run: Run, model: Classifier, data: ImageSet, report: bool, more: dict[str, float]) -> None:
-    """Score a trained model on the test set `data` in float32, save it with the score on its card, add the row, draw the report.
+def conclude(run: Run, model: Classifier, config: Config, report: bool, more: dict[str, float]) -> None:
+    """Score a trained model on the test set in float32, save it with the score on its card, add the row, draw the report.
 
     more: further numbers for the row.
     """
+    data = load_images(config.data.name, "test", short=model.card.preprocess.short, broken=config.data.broken)
     result = Classifier(model.net, model.card, replace(model.place, dtype=torch.float32)).evaluate(data)
     numbers = values(result.metrics)
     card = replace(model.card, metrics=numbers, data={**model.card.data, f"{data.name}/test": data.digest()})
@@ -122,39 +160,20 @@ def conclude(run: Run, model: Classifier, data: ImageSet, report: bool, more: di
         )
 
 
-def training_images(config: Config, place: Place) -> TrainingImages:
-    """The images that a configuration trains on, on the device, and those it holds out.
+def training_images(config: Config, place: Place, begun: Start | None = None) -> TrainingImages:
+    """The images that a configuration trains on, on the device if they are few, and those it holds out.
 
+    Pictures that come with a validation part of their own give none of the training part away.
     Raises ConfigError for an unknown data set or a part of it that leaves nothing, DataError if it cannot be had.
     """
-    train, held_out = load_images(config.data.name, "train"), None
+    short = (begun or start(config)).short
+    train, held_out = load_images(config.data.name, "train", short=short, broken=config.data.broken), None
     digest = {f"{train.name}/train": train.digest()}
     if config.data.holdout:
-        train, held_out = train.hold_out(config.data.holdout)
+        held_out = own_validation(config.data.name, short=short, broken=config.data.broken)
+        if held_out is None:
+            train, held_out = train.hold_out(config.data.holdout)
     if config.data.limit:
         train = train.limit(config.data.limit)
-    return train.to(place.device), held_out, digest
-
-
-def _card(config: Config, data: ImageSet, digest: dict[str, str]) -> Card:
-    from gipi import __version__
-
-    net = catalog.entry(catalog.NETS, config.net.name, "net")
-    image = data.images.shape[1], data.images.shape[2], data.images.shape[3]
-    if net.kind != config.kind:
-        raise ConfigError(f"net {config.net.name!r} does {net.kind}, not {config.kind}{nearest(config.kind, catalog.KINDS)}")
-    if image[1:] != net.input[1:]:
-        raise ConfigError(
-            f"net {config.net.name!r} takes images of {net.input[1]}x{net.input[2]}, {data.name!r} has {image[1]}x{image[2]}"
-        )
-    return Card(
-        kind=config.kind,
-        net=config.net.name,
-        args={**config.net.args, "classes": len(data.classes), "channels": image[0]},
-        classes=data.classes,
-        image=image,
-        framing=catalog.DATASETS[data.name].framing,
-        recipe=config.recipe,
-        data=digest,
-        gipi=__version__,
-    )
+    resident = place.device.type == "cpu" or train.images.nbytes <= RESIDENT
+    return TrainingImages(train.to(place.device) if resident else train, held_out, digest)

@@ -40,16 +40,25 @@ class Committee:
                 ours, theirs = (", ".join(classifier.card.classes) for classifier in (one, model))
                 raise ConfigError(f"models of different classes: {first!r} tells {ours} apart, but {name!r} {theirs}")
         for name, model in models:
-            if tta == "flip" and model.card.framing == "digit":
+            if tta == "flip" and model.card.preprocess.framing == "digit":
                 raise ConfigError(f"{name!r} reads digits, and a mirrored 2 is none: take tta shift or none instead of flip")
         self._models, self._vote = [model for _, model in models], vote
         self._tta: Views = tta
         self.classes = one.card.classes
 
+    @property
+    def short(self) -> int:
+        """Pixels of the shorter side to which the models want pictures of any size. Raises ConfigError if they differ."""
+        shorts = {model.short for model in self._models}
+        if len(shorts) > 1:
+            raise ConfigError(f"models that want pictures of different sizes ({sorted(shorts)} pixels): score them one by one")
+        return shorts.pop()
+
     def evaluate(self, data: ImageSet) -> Evaluation:
         """Score on labelled images; scores are probabilities of the answers. Raises ConfigError if `data` has other classes."""
-        place = self._models[0].place
-        return score(data.to(place.device), self.classes, lambda pixels: self._read([pixels] * len(self._models)))
+        for model in self._models:
+            model.accept(data)
+        return score(data, self.classes, lambda pixels: self._read([pixels] * len(self._models)))
 
     def predict(self, source: Path | bytes) -> Classification:
         """The label of a picture in a file or in memory. Raises DataError if it cannot be read or holds no digit.

@@ -22,7 +22,7 @@ from gipi.engine.loop import fit
 from gipi.engine.place import Place, decide_place
 from gipi.errors import ConfigError, RunError
 from gipi.runs import Row, Run, claim
-from gipi.tasks.classifier import Classifier, load_images
+from gipi.tasks.classifier import Classifier
 from gipi.tasks.classify import conclude
 from gipi.tasks.stacked import StackedClassify, ensemble, spread
 
@@ -183,7 +183,7 @@ def _finish(run: Run, config: Config, paths: list[Path], place: Place, report: b
     members = [Classifier.load(path / "model.safetensors", place) for path in paths]
     run.write_json("env.json", {**run.environment(), "place": str(place)})
     more = spread([own[-1]["accuracy"] for own in rows])
-    conclude(run, ensemble(members), load_images(config.data.name, "test"), report, more)
+    conclude(run, ensemble(members), config, report, more)
 
 
 def _mean(rows: tuple[Row, ...]) -> Row:

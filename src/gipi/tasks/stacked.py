@@ -20,8 +20,9 @@ from gipi.engine.task import Stateful
 from gipi.models.ensemble import Ensemble, StackedNets
 from gipi.ops.metrics import Mean, Metrics, merge
 from gipi.runs import Run
-from gipi.tasks.classifier import Classifier, load_images
+from gipi.tasks.classifier import Classifier
 from gipi.tasks.classify import Classify, conclude, training_images
+from gipi.tasks.images import load_images
 
 Batches = tuple[ImageBatch, ...]
 
@@ -41,7 +42,7 @@ class StackedClassify:
         self.steps, self.every = self._members[0].steps, self._members[0].every
         self._net = StackedNets([member.model.net for member in self._members]).to(place.device)
         self._optim = Optim(self._net, config.optim, place, self.steps)
-        self._data, self._place = config.data.name, place
+        self._config, self._place = config, place
 
     def parts(self) -> dict[str, Stateful]:
         streams = {f"stream-{number}": member.parts()["stream"] for number, member in enumerate(self._members)}
@@ -78,10 +79,11 @@ class StackedClassify:
 
     def finish(self, run: Run, report: bool) -> None:
         """Look at the test set, once, with the ensemble and with each member."""
-        whole, data = self._answering(), load_images(self._data, "test")
+        whole = self._answering()
+        data = load_images(self._config.data.name, "test", short=whole.card.preprocess.short, broken=self._config.data.broken)
         exact = replace(self._place, dtype=torch.float32)
         judges = [Classifier(member.answering.net, whole.card, exact) for member in self._members]
-        conclude(run, whole, data, report, spread([judge.evaluate(data).metrics["accuracy"].value for judge in judges]))
+        conclude(run, whole, self._config, report, spread([judge.evaluate(data).metrics["accuracy"].value for judge in judges]))
 
 
 def ensemble(members: list[Classifier]) -> Classifier:

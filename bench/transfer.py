@@ -1,0 +1,53 @@
+"""Ants and bees: pre-trained nets against the same data from scratch: python bench/transfer.py [SEEDS]
+
+Each training is the command line's own, in its own process, timed from process start to tested model. The 153 pictures of val/
+are looked at once a run; nothing is chosen on them. The first run also decodes the pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import ROOT, row, write
+
+RUNS = (  # name, words of the command line
+    ("squeezenet1-0, frozen", ("transfer", "--net", "squeezenet1-0")),
+    ("mobilenet-v2, frozen", ("transfer", "--net", "mobilenet-v2")),
+    ("squeezenet1-0, fine-tuned", ("finetune", "--net", "squeezenet1-0", "--epochs", "6")),
+    ("resnet10, from scratch", ("scratch",)),
+)
+
+
+def train(words: tuple[str, ...], seed: int, folder: Path) -> tuple[float, float]:
+    """(test accuracy in percent, seconds)"""
+    data = str(Path(os.environ["GIPI_DATA"]).resolve() / "hymenoptera")
+    command = [sys.executable, "-m", "gipi", "train", *words, "--data", data, "--seed", str(seed), "--out", str(folder), "--json"]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return 100 * json.loads(done.stdout)["accuracy"], time.perf_counter() - start
+
+
+def main() -> None:
+    seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GIPI_CACHE"] = folder
+        for name, words in RUNS:
+            results = [train(words, seed, Path(folder) / f"{name}-{seed}") for seed in seeds]
+            accuracies, times = zip(*results, strict=True)
+            rows += [
+                row(f"{name}: accuracy", list(accuracies), "%", split="hymenoptera val", mean=True),
+                row(f"{name}: wall time", list(times), "s", note="process start to tested model"),
+            ]
+            print(rows[-2]["value"], rows[-1]["value"], flush=True)
+    write("transfer", rows, keep=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Labelled images by the name of their data set, or by the folder or CSV file that they are in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gipi import catalog
+from gipi.data.folder import find, folder, has_validation
+from gipi.data.stream import ImageSet
+from gipi.errors import ConfigError
+
+SHORT = 256  # shorter side of pictures of any size, unless a model says otherwise
+
+
+def load_images(name: str, split: str, *, short: int = SHORT, broken: float = 0.01) -> ImageSet:
+    """A data set of the catalogue, or pictures in a folder or named by a CSV file.
+
+    short: pixels of the shorter side to which pictures of any size are brought.  broken: share of them that may be unreadable.
+    Raises ConfigError for an unknown name and DataError if it cannot be had.
+    """
+    if not name:
+        raise ConfigError("this recipe is for pictures of your own: name their folder, or a CSV file of path,label, by --data")
+    if _is_path(name):
+        return folder(Path(name), split, short=short, broken=broken)
+    known = catalog.entry(catalog.DATASETS, name, "data set, and no folder,")
+    factory = catalog.resolve(known.factory)
+    return factory(split, short=short) if known.framing == "crop" else factory(split)
+
+
+def own_validation(name: str, *, short: int, broken: float) -> ImageSet | None:
+    """The validation images that a folder sets apart itself, beside training and test images; None: it does not."""
+    if _is_path(name) and has_validation(find(Path(name))):
+        return folder(Path(name), "validation", short=short, broken=broken)
+    return None
+
+
+def _is_path(name: str) -> bool:
+    return name not in catalog.DATASETS and (os.sep in name or Path(name).expanduser().exists())
