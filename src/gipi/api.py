@@ -16,7 +16,7 @@ from gipi import __version__, catalog
 from gipi.config import Config, Views
 from gipi.data.survey import Survey, survey
 from gipi.engine.place import Place, decide_place
-from gipi.errors import ConfigError, DataError, RunError, WeightsError, nearest
+from gipi.errors import ConfigError, DataError, RunError, nearest
 from gipi.foreign import read_numpy_pickle
 from gipi.inspect import exciting as excite
 from gipi.inspect import figures
@@ -34,6 +34,7 @@ from gipi.tasks.classify import Classify
 from gipi.tasks.committee import Committee
 from gipi.tasks.images import load_images
 from gipi.tasks.members import Echo, join, processes, train_members, train_one
+from gipi.tasks.pretrained import pretrained
 from gipi.tasks.start import resolve
 
 Models = str | Path | Sequence[str | Path]
@@ -200,18 +201,24 @@ def _picture(figure: Figure) -> Image.Image:
     return Image.open(io.BytesIO(figures.png_bytes(figure)))
 
 
-def import_weights(net: str, file: Path, out: Path) -> Path:
-    """Make a model file of a textbook's pickled weights, without ever executing what is in the pickle. Raises WeightsError."""
-    if net != "deepconvnet":
-        raise WeightsError(f"no import for net {net!r}{nearest(net, ('deepconvnet',))}")
-    weights = deepconvnet.from_book(read_numpy_pickle(file))
+def import_weights(net: str, source: str | Path, out: Path) -> Path:
+    """Make a model file of weights of `net`: published for ImageNet ("imagenet"), in a .safetensors or .pth file, or, of
+    DeepConvNet, in the textbook's pickle (any other file). Nothing in a file is executed.
+
+    Raises ConfigError, DataError or WeightsError.
+    """
+    if net != "deepconvnet" or Path(source).suffix in (".safetensors", ".pth", ".pt"):
+        catalog.entry(catalog.NETS, net, "net")
+        save_model(out, *pretrained(str(source), net))
+        return out
+    weights = deepconvnet.from_book(read_numpy_pickle(Path(source)))
     card = Card(
         kind="classify",
         net="deepconvnet",
         args={"classes": 10, "channels": 1, "last_dropout": 0.5},
         classes=tuple("0123456789"),
         preprocess=Preprocess((1, 28, 28), "digit"),
-        parents=(file.name,),
+        parents=(Path(source).name,),
         gipi=__version__,
     )
     save_model(out, weights, card)

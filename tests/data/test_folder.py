@@ -15,7 +15,7 @@ from PIL import Image
 
 from gipi.data.entry import Entry, Found
 from gipi.data.fetch import data_folders
-from gipi.data.folder import find, folder, has_validation, named_folder, of_split, parts
+from gipi.data.folder import find, folder, has_validation, hymenoptera, of_split, parts
 from gipi.errors import ConfigError, DataError, GipiWarning
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from oracle.photos import photo, photos
@@ -386,7 +386,7 @@ def test_other_files_are_told(tmp_path: Path) -> None:
 def test_a_named_folder_is_found_where_data_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIPI_DATA", str(tmp_path))
     photos(tmp_path / "hymenoptera", {"train/ants": 1, "train/bees": 1, "val/ants": 1, "val/bees": 1})
-    data = named_folder("hymenoptera", "test", short=4)
+    data = hymenoptera("test", short=4)
     assert (data.name, data.split, len(data)) == ("hymenoptera", "test", 2)
 
 
@@ -394,15 +394,15 @@ def test_a_named_folder_that_is_missing(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("GIPI_DATA", str(tmp_path))
     monkeypatch.setattr("gipi.data.fetch.CHECKOUT", tmp_path)
     with pytest.raises(DataError) as caught:
-        named_folder("hymenoptera", "train", short=4)
+        hymenoptera("train", short=4)
     for word in (*map(str, data_folders("hymenoptera")), "hymenoptera_data.zip", "https://download.pytorch.org/"):
         assert word in str(caught.value)
-    with pytest.raises(ConfigError, match="hymenoptera"):
-        named_folder("hymenopter", "train", short=4)
+    with pytest.raises(ConfigError, match="did you mean 'train'"):
+        hymenoptera("trian", short=4)
 
 
 @pytest.mark.skipif(not data_folders("hymenoptera")[0].is_dir(), reason="needs hymenoptera in GIPI_DATA")
 def test_hymenoptera_counts() -> None:
     """123 ants and 121 bees, and 70 and 83: as the set's SOURCE.md says. One file of the original is a picture that says so."""
     for split, counts in (("train", [123, 121]), ("test", [70, 83])):
-        assert named_folder("hymenoptera", split, short=8).labels.bincount().tolist() == counts
+        assert hymenoptera(split, short=8).labels.bincount().tolist() == counts

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from gipi.config import AugmentConfig, DataConfig, NetConfig, OptimConfig, RunConfig
 from gipi.data.stream import ImageSet
@@ -25,6 +26,7 @@ from gipi.tasks.images import load_images
 
 DIGITS = RECIPES["deepconvnet-digits"].config
 CPU = decide_place(device="cpu", precision="fp32")
+STILL = DataConfig("digits", batch=50, augment=AugmentConfig())
 
 
 def small(**changes):
@@ -97,9 +99,22 @@ def test_the_net_is_fed_what_augmentation_gives():
     assert torch.allclose(seen[0], expected, atol=1e-6)
 
 
+def test_auxiliary_heads_train_with_their_weight():
+    net = NetConfig("googlenet", {"stem": "small", "width": 0.0625, "auxiliary": True, "dropout": 0.0})
+    trained = task(small(net=net, data=STILL))
+    batch = trained.prepare(next(trained.source()))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)  # for the dropout of the auxiliary heads
+        main, *auxiliary = (F.cross_entropy(logits, batch.labels) for logits in trained.model.net(batch.images))
+    torch.manual_seed(1)
+    loss, count, _ = trained._loss(batch)
+    assert len(auxiliary) == 2
+    assert loss.item() == pytest.approx((main + 0.3 * sum(auxiliary)).item(), rel=1e-5)
+    assert count == 50
+
+
 # --- soft labels
 
-STILL = DataConfig("digits", batch=50, augment=AugmentConfig())
 TINY = NetConfig("digitnet-tiny")  # without dropout: the same logits twice
 
 
@@ -234,7 +249,7 @@ def test_wrong_classes_and_sizes_are_refused(monkeypatch):
         task(small(net=NetConfig("deepconvnet", {"last_dropuot": 0.5})))
     with pytest.raises(ConfigError, match="batch size 5000 does not fit"):
         task(small(data=DataConfig("digits", batch=5000)))
-    with pytest.raises(ConfigError, match="no data set 'mnits'; did you mean 'mnist'"):
+    with pytest.raises(ConfigError, match="no data set or folder 'mnits'; did you mean 'mnist'"):
         task(small(data=DataConfig("mnits")))
 
 

@@ -122,7 +122,7 @@ def test_textbook_weights_are_imported(tmp_path):
         (("predict", "deepconvnet-mnist"), 2, "name at least one picture"),
         (("inspect", "deepconvnet-mnist", "--out", "x.png"), 2, "--out is where a picture goes"),
         (("inspect", "deepconvnet-mnist", "--mistakes", "digits", "--out", "x.nonsense"), 2, "cannot write the picture"),
-        (("import", "vgg", "x.pkl"), 1, "deepconvnet"),
+        (("import", "vgg", "x.pth"), 2, "vgg16"),
         (("import", "deepconvnet", "missing.pkl"), 1, "missing.pkl"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

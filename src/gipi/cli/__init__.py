@@ -26,7 +26,7 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "check": (check, "look through pictures of your own before training: counts, duplicates, broken files"),
     "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel, why an answer"),
     "study": (study, "check a claim of the textbook by a grid of small trainings"),
-    "import": (import_weights, "make a model of the textbook's own weights"),
+    "import": (import_weights, "make a model of published weights, or of the textbook's own"),
     "list": (list_all, "recipes, shipped models, nets, data sets"),
 }
 

@@ -114,10 +114,18 @@ def _is_model(word: str) -> bool:
 
 @dataclass(frozen=True)
 class ImportArgs:
-    """Turn the textbook's pickled weights into a model file; nothing in the pickle is executed."""
+    """Turn published weights, a state dict in a file or the textbook's pickle into a model file; nothing in it is executed."""
 
-    net: Positional[Annotated[str, arg(help="deepconvnet", metavar="NET")]]
-    file: Positional[Annotated[Path, arg(help="the pickled weights", metavar="FILE.pkl")]]
+    net: Positional[Annotated[str, arg(help="the net they are of (see: gipi list nets)", metavar="NET")]]
+    source: Positional[
+        Annotated[
+            str,
+            arg(
+                help="imagenet, imagenet-v2, a .safetensors or .pth file, or the textbook's pickle of deepconvnet",
+                metavar="WEIGHTS",
+            ),
+        ]
+    ]
     out: Annotated[Path, arg(aliases=["-o"], help="the model file to write")] = Path("model.safetensors")
 
 
@@ -125,5 +133,5 @@ def import_weights(argv: list[str]) -> int:
     args = parse(ImportArgs, "gipi import", argv)
     from gipi import api
 
-    print(api.import_weights(args.net, args.file, args.out))
+    print(api.import_weights(args.net, args.source, args.out))
     return 0

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from gipi import catalog
 from gipi.config import DataConfig
 from gipi.data.entry import Entry, Found, listed, visible
 from gipi.data.fetch import cache_folder, data_folders
@@ -22,10 +21,7 @@ from gipi.data.stream import ImageSet
 from gipi.errors import ConfigError, DataError, GipiWarning, nearest
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
-ORIGINS = {
-    "hymenoptera": "hymenoptera_data.zip of PyTorch's transfer learning tutorial, "
-    "https://download.pytorch.org/tutorial/hymenoptera_data.zip, holds them"
-}
+HYMENOPTERA = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 
 
 def find(path: Path) -> Found:
@@ -131,19 +127,19 @@ def folder(path: Path, split: str, *, short: int, broken: float) -> ImageSet:
     return ImageSet(str(path), split, found.classes, images, labels, "crop", IMAGENET_MEAN, IMAGENET_STD)
 
 
-def named_folder(name: str, split: str, *, short: int) -> ImageSet:
-    """The pictures of a known set in a folder of this machine, images (n, 3, short, short): see `folder`.
+def hymenoptera(split: str, *, short: int = 256) -> ImageSet:
+    """Ants and bees, the photographs of PyTorch's tutorial on transfer learning, images (n, 3, short, short): see `folder`.
 
-    Raises ConfigError for another name; DataError, saying where it was looked for and how to get it, if it is not there.
+    split: 'train', 244 photographs, or 'test', 153, its val. Raises ConfigError for another; DataError, saying where the folder
+    `hymenoptera` was looked for and how to get it, if it is not there.
     """
-    origin, places = catalog.entry(ORIGINS, name, "folder of pictures"), data_folders(name)
+    if split not in (splits := ("train", "test")):
+        raise ConfigError(f"data set 'hymenoptera' has no split {split!r}{nearest(split, splits)}")
+    places = data_folders("hymenoptera")
     for place in places:
         if place.is_dir():
-            return replace(folder(place, split, short=short, broken=DataConfig().broken), name=name)
+            return replace(folder(place, split, short=short, broken=DataConfig().broken), name="hymenoptera")
     looked = ", ".join(map(str, places))
-    raise DataError(f"data set {name!r} is in none of {looked}; {origin}: unpack it so that train and val lie in {places[-1]}")
-
-
-def hymenoptera(split: str, *, short: int = 256) -> ImageSet:
-    """Ants and bees, the photographs of PyTorch's tutorial on transfer learning: see `named_folder`."""
-    return named_folder("hymenoptera", split, short=short)
+    raise DataError(
+        f"data set 'hymenoptera' is in none of {looked}: unpack {HYMENOPTERA}, so that train and val lie in {places[-1]}"
+    )

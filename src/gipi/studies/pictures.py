@@ -42,7 +42,7 @@ LANDMARKS = Study(
 )
 
 _PICTURES = Config(
-    net=NetConfig("squeezenet1-0"),
+    net=NetConfig("mobilenet-v2"),
     data=DataConfig("hymenoptera", batch=32, holdout=0.0, size=128),
     run=RunConfig(epochs=8),
 )

@@ -67,7 +67,7 @@ def _cached(ways: Sequence[Published], folder: Path) -> tuple[dict[str, Tensor],
 
 
 def _make(ways: Sequence[Published], folder: Path) -> tuple[dict[str, Tensor], Card]:
-    folders, reasons = data_folders(FOLDER), []
+    folders, reasons = list(dict.fromkeys(data_folders(FOLDER))), []
     for one in ways:
         for path in filter(Path.is_file, (place / one.file for place in folders)):
             if (sha256 := _sha256(path)).startswith(one.sha256):

@@ -23,7 +23,7 @@ def load_images(name: str, split: str, *, short: int = SHORT, broken: float = 0.
         raise ConfigError("this recipe is for pictures of your own: name their folder, or a CSV file of path,label, by --data")
     if _is_path(name):
         return folder(Path(name), split, short=short, broken=broken)
-    known = catalog.entry(catalog.DATASETS, name, "data set, and no folder,")
+    known = catalog.entry(catalog.DATASETS, name, "data set or folder")
     factory = catalog.resolve(known.factory)
     return factory(split, short=short) if known.framing == "crop" else factory(split)
 
