@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 
+HALF = (0.5, 0.5, 0.5)  # mean and deviation that turn pixels into values of -1 to 1
 LABELS = ("imagenet", "imagenet-v2")
 
 
@@ -49,14 +50,12 @@ def _torchvision(
     *,
     label: str = "imagenet",
     source: str = "torchvision",
-    args: Mapping[str, bool] | None = None,
+    how: Preprocess | None = None,
 ) -> Published:
     name, sha256 = f"{file}.pth", file.rpartition("-")[2]
     url = f"https://download.pytorch.org/models/{name}"
-    how = _crop(232 if label == "imagenet-v2" else 256)
-    return Published(
-        net, label, name, url, sha256, mebibytes << 20, top1, top5, f"{source}, BSD-3-Clause", args or {}, preprocess=how
-    )
+    how = how or _crop(232 if label == "imagenet-v2" else 256)
+    return Published(net, label, name, url, sha256, mebibytes << 20, top1, top5, f"{source}, BSD-3-Clause", preprocess=how)
 
 
 # Names, sizes, scores and preprocessing of torchvision's files: torchvision 0.29, torchvision/models/*.py.
@@ -73,7 +72,7 @@ PUBLISHED = (
     _torchvision(
         *("googlenet", "googlenet-1378be20", 50, 69.778, 89.530),
         source="Google, brought over from TensorFlow by torchvision",
-        args={"transform_input": True},
+        how=_crop(256, HALF, HALF),
     ),
     _torchvision("resnet18", "resnet18-f37072fd", 45, 69.758, 89.078),
     _torchvision("resnet34", "resnet34-b627a593", 84, 73.314, 91.420),

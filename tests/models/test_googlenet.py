@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gipi.errors import ConfigError
 from gipi.models.googlenet import BLOCKS, GoogLeNet, googlenet
 from gipi.models.kinds import build_net
-from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 
 def narrow(**args: bool | int | float | str) -> GoogLeNet:
@@ -89,23 +86,3 @@ def test_a_new_head_is_new_in_the_auxiliary_heads_too():
     heads = ("aux1.fc2", "aux2.fc2", "fc")
     assert {key.rpartition(".")[0] for key in changed} == set(heads)
     assert [answer.shape for answer in net.train()(images(4))] == [(4, 7)] * 3
-
-
-def test_transformed_input_is_pixels_scaled_by_a_half():
-    """Images normalised as ImageNet's, through the net that transforms, and the same by 0.5 and 0.5 through the one that does not."""
-    net, plain = narrow(transform_input=True).eval(), narrow().eval()
-    plain.load_state_dict(net.state_dict())
-    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    mean, std = (torch.tensor(numbers, dtype=torch.float64).view(3, 1, 1) for numbers in (IMAGENET_MEAN, IMAGENET_STD))
-    given, want = (pixels - mean) / std, (pixels - 0.5) / 0.5
-    torch.testing.assert_close(net(given), plain(want), rtol=1e-5, atol=1e-7)
-    assert not torch.allclose(net(given), plain(given), rtol=1e-3)
-    torch.testing.assert_close(net.pyramid(given)[1], plain.pyramid(want)[1], rtol=1e-5, atol=1e-6)
-    heads = narrow(transform_input=True, auxiliary=True, dropout=0.0).train()
-    without = narrow(auxiliary=True, dropout=0.0).train()
-    torch.testing.assert_close(heads(given)[0], without(want)[0], rtol=1e-4, atol=1e-6)
-
-
-def test_grey_images_cannot_be_transformed():
-    with pytest.raises(ConfigError, match="transform_input"):
-        build_net("googlenet", {"transform_input": True, "channels": 1})

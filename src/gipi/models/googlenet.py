@@ -27,7 +27,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gipi.models.backbone import Backbone, fresh_head, large_stem, share, walk
-from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 Logits = Float[Tensor, "n k"]
 
@@ -97,23 +96,16 @@ class GoogLeNet(Backbone):
 
     auxiliary: in training mode forward gives (logits, logits of the head on block 4a, of that on 4d); the losses of the heads are
     to be added with weight AUXILIARY_WEIGHT. In eval mode it gives logits alone.
-    transform_input: images come normalised by ImageNet's mean and standard deviation, and weights were trained with 0.5 and 0.5,
-    as torchvision's published ones.
+    torchvision's published weights want pixels of -1 to 1; its own `transform_input` turns ImageNet's usual values into those.
     The pyramid has strides 2, 4, 8, 16 and 32: conv1, conv3 and the blocks 3b, 4e and 5b (small: 1, 2, 4 and 8, from conv3 on).
     Pools of 3x3 drop an odd row or column.
     """
 
     HEAD = "fc"
     AUXILIARY_WEIGHT = 0.3  # section 5
-    shift: Tensor
-    scale: Tensor
 
-    def __init__(
-        self, *, classes: int, channels: int, stem: str, width: float, dropout: float, auxiliary: bool, transform_input: bool
-    ) -> None:
+    def __init__(self, *, classes: int, channels: int, stem: str, width: float, dropout: float, auxiliary: bool) -> None:
         super().__init__()
-        if transform_input and channels != 3:
-            raise ValueError(f"transform_input is for images of 3 channels, got {channels}")
         large = large_stem(stem)
         first, came = share(64, width), share(192, width)
         self.conv1 = ConvNorm(channels, first, 7, 2) if large else ConvNorm(channels, first, 3)
@@ -135,11 +127,6 @@ class GoogLeNet(Backbone):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(came, classes)
-        self.transform_input = transform_input
-        if transform_input:
-            scale, shift = [std / 0.5 for std in IMAGENET_STD], [(mean - 0.5) / 0.5 for mean in IMAGENET_MEAN]
-            self.register_buffer("scale", torch.tensor(scale).view(3, 1, 1), persistent=False)
-            self.register_buffer("shift", torch.tensor(shift).view(3, 1, 1), persistent=False)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.normal_(layer.weight, std=0.01)
@@ -151,11 +138,8 @@ class GoogLeNet(Backbone):
         names = [name for name, _ in self.named_children()]
         return {name: self.get_submodule(name) for name in names[: names.index("inception5b") + 1]}
 
-    def _input(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return images * self.scale + self.shift if self.transform_input else images
-
     def pyramid(self, images: Float[Tensor, "n c h w"]) -> dict[int, Tensor]:
-        return walk(self._trunk().values(), self._input(images))
+        return walk(self._trunk().values(), images)
 
     def embed(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         *_, last = self.pyramid(images).values()
@@ -167,7 +151,7 @@ class GoogLeNet(Backbone):
     def forward(self, images: Float[Tensor, "n c h w"]) -> Logits | tuple[Logits, Logits, Logits]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if not (self.training and self.auxiliary):
             return super().forward(images)
-        maps, x = {}, self._input(images)
+        maps, x = {}, images
         for name, layer in self._trunk().items():
             maps[name] = x = layer(x)
         logits = self.answer(self.avgpool(x).flatten(1))
@@ -187,7 +171,6 @@ def googlenet(
     width: float = 1.0,
     dropout: float = 0.4,
     auxiliary: bool = False,
-    transform_input: bool = False,
 ) -> GoogLeNet:
     return GoogLeNet(
         classes=classes,
@@ -196,5 +179,4 @@ def googlenet(
         width=width,
         dropout=dropout,
         auxiliary=auxiliary,
-        transform_input=transform_input,
     )
