@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gipi import api, lab
-from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig
+from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 from gipi.errors import ConfigError, RunError
 from gipi.runs import Run, claim
 from gipi.studies import STUDIES, Claim, Study, Variant
@@ -122,3 +122,18 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_an_unknown_study_names_the_nearest(tmp_path):
     with pytest.raises(ConfigError, match="no study 'dept'; did you mean 'depth'"):
         lab.study("dept", out=tmp_path)
+
+
+def test_trainings_that_start_from_weights_are_known_again(tmp_path, monkeypatch):
+    """Their net is that of the weights, whatever the study says; and limits count the images of a class."""
+    start = replace(BASE, data=replace(BASE.data, limit=10), transfer=TransferConfig("digitnet-tiny-mnist", frozen=1.0))
+    variants = Variant("from weights", "10", start), Variant("from nothing", "10", replace(start, transfer=TransferConfig()))
+    claims = (Claim("weights help", "from weights, 10", "from nothing, 10"),)
+    few = Study("do weights help?", "1 second", "images", variants, claims, seeds=1, per_class=True)
+    monkeypatch.setitem(STUDIES, "few", few)
+    first = lab.study("few", out=tmp_path)
+    assert (first.done, first.total) == (2, 2)
+    config = Run.open(tmp_path / "from-weights-10-seed0").config()
+    assert (config["net"]["name"], config["data"]["limit"]) == ("digitnet-tiny", 100)
+    monkeypatch.setattr(api, "train", lambda *_, **__: pytest.fail("trained again"))
+    assert lab.study("few", out=tmp_path) == first

@@ -19,6 +19,7 @@ from gipi.inspect.study import Measured, write_study
 from gipi.models.kinds import build_net
 from gipi.runs import Run, claim, environment
 from gipi.studies import STUDIES, Study, Variant, on_data
+from gipi.tasks.start import resolve
 
 LOOKED_AT = 500  # images behind the spread of an untrained layer
 
@@ -87,7 +88,7 @@ def _trained(config: Config, path: Path) -> Run:
     if not (path / "config.json").exists():
         return api.train(config, out=path, report=False)
     run = Run.open(path)
-    if run.config() != json.loads(json.dumps(config.to_json())):
+    if run.config() != json.loads(json.dumps(resolve(config).to_json())):
         raise RunError(f"{path} holds a training of another configuration: choose another folder with --out, or remove it")
     return run if run.ended() == "done" else api.resume(path, report=False)
 

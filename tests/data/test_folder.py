@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -225,6 +226,16 @@ def test_a_file_that_is_no_list(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(DataError, match=r"is neither a folder nor a \.csv file"):
         find(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere such names cannot be written")
+@pytest.mark.parametrize("name", [b"\xff", b"cat/\xff.png"])
+def test_a_name_that_is_no_text(name: bytes, tmp_path: Path) -> None:
+    photos(tmp_path, PAIR)
+    path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+    path.mkdir() if path.suffix == "" else path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"holds '\\udcff(.png)?', a name that is no text in UTF-8: rename it"):
+        find(tmp_path)
 
 
 @pytest.mark.parametrize("closed", ["", "cat", "cat/below"])

@@ -211,7 +211,7 @@ def test_what_is_no_tar(data: bytes, tmp_path: Path) -> None:
     ("name", "text"),
     [
         *[("x.cls", b""), ("x.cls", b"cat"), ("x.cls", b"-1"), ("x.cls", b"1.5"), ("x.cls", b"\xff"), ("x.txt", b" \n"), ("x.txt", b"\xff\xfe")],
-        *[("x.json", b"{"), ("x.json", b"[1]"), ("x.json", b'{"label": -1}'), ("x.json", b'{"label": true}'), ("x.json", b'{"label": [1]}')],
+        *[("x.json", b"{"), ("x.json", b"[1]"), ("x.json", b'{"label": -1}'), ("x.json", b'{"label": true}'), ("x.json", b'{"label": [1]}'), ("x.json", rb'{"label": "\ud800"}')],
         *[("x.json", b'{"label": ""}'), ("x.json", b'{"label": 1.0}'), ("x.json", b"[" * 100_000), ("x.cls", b"9" * 5000)],
     ],
 )  # fmt: skip
@@ -275,7 +275,11 @@ def test_a_size_below_zero(tmp_path: Path) -> None:
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     (tmp_path / "data.tar").write_bytes(header + SHARD[512:])
-    says(tmp_path, "cut off or broken: 0000.png has -1024 bytes")
+    says(tmp_path, "cut off or broken: '0000.png' has -1024 bytes")
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    says(write(tmp_path, data=[*numbered(0, 1), ("\udcff.png", picture(1))]), r"cut off or broken: '\\udcff.png' has")
 
 
 # As a data set

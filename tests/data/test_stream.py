@@ -237,3 +237,18 @@ def test_digest_tells_pixels_and_labels_and_nothing_else() -> None:
 def test_parts_that_do_not_fit_together(images: torch.Tensor, labels: list[int], message: str) -> None:
     with pytest.raises(DataError, match=message):
         ImageSet("x", "train", ("a", "b"), images, torch.tensor(labels, dtype=torch.int64))
+
+
+def test_a_limit_leaves_no_class_out_if_there_is_room():
+    """123 and 121 images of two classes: the same shares of two would be both of the first."""
+    for counts, limit, want in (
+        ((123, 121), 2, [1, 1]),
+        ((97, 2, 1), 3, [1, 1, 1]),
+        ((97, 2, 1), 5, [3, 1, 1]),
+        ((97, 2, 1), 2, None),
+    ):
+        labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+        images = torch.arange(len(labels)).view(-1, 1, 1, 1).to(torch.uint8)
+        few = ImageSet("few", "train", tuple("abc"[: len(counts)]), images, labels).limit(limit)
+        assert len(few) == limit
+        assert want is None or few.labels.bincount().tolist() == want

@@ -67,6 +67,11 @@ def visible(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in ("thumbs.db", "desktop.ini", "__macosx")
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8: systems hand out others, too."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def listed(words: Sequence[str], between: str = ", ") -> str:
     """The first ten, and how many more there are."""
     more = [f"and {len(words) - SHOWN:,} more"] if len(words) > SHOWN else []

@@ -75,12 +75,9 @@ class Survey:
 
     def verdicts(self) -> list[str]:
         """What to make of it, in sentences; the first says whether it can be trained on."""
-        if not self.trainable:
-            said = [f"not ready to train: {why}" for why in self.refusals or (self.error,)]
-        else:
-            said = ["ready to train"]
         if self.error:
-            return said
+            return [f"not ready to train: {self.error}"]
+        said = [f"not ready to train: {why}" for why in self.refusals] or ["ready to train"]
         if self.broken and self.trainable:
             total = sum(sum(classes.values()) for classes in self.counts.values())
             said.append(f"{len(self.broken):,} of {total:,} pictures ({len(self.broken) / total:.1%}) cannot be read: left out")

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from gipi.data.entry import SPLITS, SUFFIXES, Entry, Found, listed, visible
+from gipi.data.entry import SPLITS, SUFFIXES, Entry, Found, is_text, listed, visible
 from gipi.errors import DataError, nearest
 
 COLUMNS = ("path", "label", "split")
@@ -75,9 +75,12 @@ def _pictures(label: Path, root: Path, left_out: list[str]) -> list[Path]:
 
 
 def _content(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """(folders, files, what is neither) in a folder, without what is hidden or a system's."""
+    """(folders, files, what is neither) in a folder, without what is hidden or a system's. Raises DataError for odd names."""
     with os.scandir(folder) as items:
         shown = [(item.is_dir(), item.is_file(), folder / item.name) for item in items if visible(item.name)]
+    for *_, path in shown:
+        if not is_text(path.name):
+            raise DataError(f"{folder} holds {path.name!r}, a name that is no text in UTF-8: rename it")
     shown.sort(key=lambda item: item[2].name)
     return [p for d, _, p in shown if d], [p for _, f, p in shown if f], [p for d, f, p in shown if not d and not f]
 

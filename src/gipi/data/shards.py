@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from gipi.data.entry import SPLITS, SUFFIXES, Entry, Found, visible
+from gipi.data.entry import SPLITS, SUFFIXES, Entry, Found, is_text, visible
 from gipi.errors import DataError
 
 LABELS = ("cls", "json", "txt")
@@ -84,8 +84,8 @@ def _samples(path: Path, left_out: list[str]) -> list[Sample]:
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
-                if member.size < 0:
-                    raise tarfile.ReadError(f"{member.name} has {member.size} bytes")
+                if member.size < 0 or not is_text(member.name):
+                    raise tarfile.ReadError(f"{member.name!r} has {member.size} bytes")
                 inside = PurePosixPath(member.name)
                 if not member.isreg() or member.issparse() or not all(map(visible, inside.parts)):
                     continue
@@ -122,7 +122,7 @@ def _label(kind: str, text: bytes, name: str) -> int | str | None:
         label = int(text) if kind == "cls" else text.decode().strip() if kind == "txt" else json.loads(text).get("label")
     except (ValueError, AttributeError, RecursionError):
         label = ""
-    if label is None or (type(label) is int and label >= 0) or (isinstance(label, str) and label):
+    if label is None or (type(label) is int and label >= 0) or (isinstance(label, str) and label and is_text(label)):
         return label
     allowed = 'a number from 0 on in .cls, the name of a class in .txt, either of them as "label" in .json'
     raise DataError(f"{name} holds no label: allowed are {allowed}")

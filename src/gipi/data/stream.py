@@ -74,10 +74,16 @@ class ImageSet:
         return self.subset((~held_out).nonzero()[:, 0], self.split), self.subset(held_out.nonzero()[:, 0], "validation")
 
     def limit(self, count: int) -> ImageSet:
-        """`count` of the images, the same share of each class and the same images for every seed."""
+        """`count` of the images, the same share of each class, one at least if there is room, the same for every seed."""
         if not 0 < count <= len(self):
             raise ConfigError(f"data.limit {count:,} of {self.name!r}: allowed are 1 to {len(self):,}, or 0 for all")
-        return self.subset(self._spread(count).nonzero()[:, 0], self.split)
+        chosen = self._spread(count)
+        for label in self.labels.unique().tolist() if count >= len(self.classes) else ():
+            if not chosen[self.labels == label].any():
+                most = self.labels[chosen].mode().values  # which can spare one
+                chosen[(chosen & (self.labels == most)).nonzero()[-1]] = False
+                chosen[(self.labels == label).nonzero()[0]] = True
+        return self.subset(chosen.nonzero()[:, 0], self.split)
 
     def _spread(self, count: int) -> Bool[Tensor, " n"]:
         """`count` images chosen evenly from the classes."""

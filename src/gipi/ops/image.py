@@ -58,19 +58,19 @@ def decode(source: Path | bytes, *, least: int = 0) -> Image.Image:
     raise DataError(f"{name} has {width} x {height} pixels; allowed are {MAX_PIXELS:,} in all; make it smaller")
 
 
-def _plain(opened: Image.Image) -> Image.Image:
+def _plain(image: Image.Image) -> Image.Image:
     """What the decoders give, in any mode and way up, as upright "L" or "RGB" of 8 bits."""
-    image = ImageOps.exif_transpose(opened)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode == "F":
         raise ValueError("its pixels are fractions of an unknown white")
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it to 255
         return Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
-    if image.mode == "CMYK" and opened.format in ("JPEG", "MPO") and "adobe" not in opened.info:
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
         image = ImageChops.invert(image)  # Adobe writes its inks inverted, and Pillow takes every JPEG of inks for one of Adobe's
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
 def resize(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[Tensor, "c h w"]:

@@ -25,7 +25,7 @@ _NETS = {
 
 LANDMARKS = Study(
     about="AlexNet, VGG, GoogLeNet and ResNet in small (a quarter as wide, VGG an eighth, a stem for 28x28 pixels) on clothing",
-    cost="2 CPU cores, about 15 minutes",
+    cost="2 CPU cores, about 30 minutes",
     x="net",
     variants=tuple(
         Variant("", title, replace(_FASHION, net=NetConfig(name, {"stem": "small", "width": width})))
@@ -65,7 +65,7 @@ _COUNTS = {"1": 1, "5": 5, "10": 10, "50": 50, "all": 0}
 
 TRANSFER = Study(
     about="a net from ImageNet with a new head, frozen or fine-tuned, against the same net from nothing, by images of a class",
-    cost="2 CPU cores, about 15 minutes",
+    cost="2 CPU cores, about 25 minutes",
     x="training images of a class",
     per_class=True,
     variants=tuple(
