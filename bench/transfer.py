@@ -16,10 +16,11 @@ from pathlib import Path
 
 from common import ROOT, row, write
 
+# SqueezeNet has no batch norm and its logits come out of a ReLU: at the recipe's rate they die.
 RUNS = (  # name, words of the command line
-    ("squeezenet1-0, frozen", ("transfer", "--net", "squeezenet1-0")),
     ("mobilenet-v2, frozen", ("transfer", "--net", "mobilenet-v2")),
-    ("squeezenet1-0, fine-tuned", ("finetune", "--net", "squeezenet1-0", "--epochs", "6")),
+    ("squeezenet1-0, frozen", ("transfer", "--net", "squeezenet1-0")),
+    ("squeezenet1-0, fine-tuned", ("finetune", "--net", "squeezenet1-0", "--epochs", "6", "--optim.lr", "2e-4")),
     ("resnet10, from scratch", ("scratch",)),
 )
 
@@ -35,18 +36,16 @@ def train(words: tuple[str, ...], seed: int, folder: Path) -> tuple[float, float
 
 def main() -> None:
     seeds = range(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GIPI_CACHE"] = folder
         for name, words in RUNS:
             results = [train(words, seed, Path(folder) / f"{name}-{seed}") for seed in seeds]
             accuracies, times = zip(*results, strict=True)
-            rows += [
+            rows = [
                 row(f"{name}: accuracy", list(accuracies), "%", split="hymenoptera val", mean=True),
                 row(f"{name}: wall time", list(times), "s", note="process start to tested model"),
             ]
-            print(rows[-2]["value"], rows[-1]["value"], flush=True)
-    write("transfer", rows, keep=True)
+            write("transfer", rows, keep=True)
 
 
 if __name__ == "__main__":

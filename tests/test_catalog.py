@@ -79,7 +79,7 @@ def test_a_data_set_is_as_large_as_stated(name: str, split: str, monkeypatch: py
     def no_download(*_: object):
         raise DataError("no download in a test")
 
-    monkeypatch.setattr(fetch, "_download", no_download)
+    monkeypatch.setattr(fetch, "download", no_download)
     fact = DATASETS[name]
     try:
         images = catalog.resolve(fact.factory)(split)

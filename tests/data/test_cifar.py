@@ -102,7 +102,7 @@ def test_the_mean_and_deviation_are_those_of_the_training_pixels(monkeypatch):
     def no_download(*_):
         raise DataError("no download in a test")
 
-    monkeypatch.setattr(fetch, "_download", no_download)
+    monkeypatch.setattr(fetch, "download", no_download)
     try:
         train = cifar10("train")
     except DataError:

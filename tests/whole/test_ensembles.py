@@ -136,7 +136,7 @@ def test_leading_words_are_models_and_the_rest_pictures(run, monkeypatch, capsys
     assert all(answer["models"] == ["deepconvnet-mnist", str(file), "deepconvnet-mnist"] for answer in answers)
     assert all(answer["vote"] and answer["label"] == "7" for answer in answers)
     assert gipi(monkeypatch, "predict", "deepconvnet-mnist", SEVEN, "--json") == 0
-    assert set(json.loads(capsys.readouterr().out)[0]) == {"file", "label", "score", "probabilities"}
+    assert set(json.loads(capsys.readouterr().out)[0]) == {"file", "label", "score", "top", "probabilities"}
 
 
 def test_asked_wrongly(run, tmp_path, monkeypatch, capsys):

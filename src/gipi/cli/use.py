@@ -67,7 +67,7 @@ def _named(models: tuple[str, ...], vote: bool, tta: Views) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PredictArgs:
-    """Read pictures: PNG, JPEG, WebP or BMP, photographed, scanned or drawn."""
+    """Read pictures: PNG, JPEG, WebP, BMP, GIF or TIFF, photographed, scanned or drawn."""
 
     model: Positional[Model]
     words: Positional[Annotated[tuple[str, ...], arg(help="more models to answer together, then pictures", metavar="FILE")]]

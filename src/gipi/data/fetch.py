@@ -74,7 +74,7 @@ def local_files(dataset: str, files: Sequence[RemoteFile]) -> list[Path]:
     """
     folders = data_folders(dataset)
     try:
-        return [_find(folders, file.name) or _download(file, folders[-1]) for file in files]
+        return [_find(folders, file.name) or download(file, folders[-1]) for file in files]
     except (DataError, OSError) as failure:
         missing = [file.name for file in files if _find(folders, file.name) is None]
         raise DataError(
@@ -89,11 +89,11 @@ def _find(folders: Sequence[Path], name: str) -> Path | None:
     return next((path for path in candidates if os.path.isfile(path)), None)
 
 
-def _download(file: RemoteFile, folder: Path) -> Path:
+def download(file: RemoteFile, folder: Path) -> Path:
     """Put `file` into `folder` from the first good mirror. Raises DataError with each mirror's reason."""
     folder.mkdir(parents=True, exist_ok=True)
     path, part = folder / file.name, folder / f"{file.name}.{os.getpid()}.part"
-    with _lock(folder / f".{file.name}.lock"):
+    with lock(folder / f".{file.name}.lock"):
         if found := _find([folder], file.name):  # another process was faster
             return found
         for leftover in folder.glob(f"{file.name}.*.part"):  # of a process that was killed
@@ -116,7 +116,7 @@ def _download(file: RemoteFile, folder: Path) -> Path:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Iterator[None]:
     """Keep out other processes. Windows has no flock: there each one downloads, and the rename keeps that harmless."""
     with path.open("ab") as file:
         if sys.platform != "win32":

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from gipi.data.entry import Entry, Found, listed, reason
-from gipi.data.fetch import _lock
+from gipi.data.fetch import lock
 from gipi.data.threads import in_threads
 from gipi.errors import DataError
 from gipi.ops.image import decode, shrink
@@ -40,7 +40,7 @@ def copies(entries: Sequence[Entry], *, short: int, folder: Path) -> tuple[UInt8
         broken = _broken(path, len(entries), short)
         if broken is None:
             folder.mkdir(parents=True, exist_ok=True)
-            with _lock(path.with_suffix(".lock")):
+            with lock(path.with_suffix(".lock")):
                 broken = _broken(path, len(entries), short)  # another process may have been faster
                 if broken is None:
                     broken = _make(entries, short, path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from gipi import __version__, catalog
-from gipi.data.fetch import RemoteFile, _download, _lock, cache_folder, data_folders
+from gipi.data.fetch import RemoteFile, cache_folder, data_folders, download, lock
 from gipi.errors import ConfigError, DataError, WeightsError, nearest
 from gipi.model import Card, load_model, save_model
 from gipi.published import PUBLISHED, Published
@@ -45,7 +45,7 @@ def published_weights(label: str, net: str) -> tuple[dict[str, Tensor], Card]:
         return made
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / f".{net}-{label}.lock"):
+        with lock(folder / f".{net}-{label}.lock"):
             return _cached(ways, folder) or _make(ways, folder)  # another process may have been faster
     except OSError as error:
         raise WeightsError(
@@ -76,7 +76,7 @@ def _make(ways: Sequence[Published], folder: Path) -> tuple[dict[str, Tensor], C
     remote = [one for one in ways if one.url]
     for one in remote:
         try:
-            path = _download(RemoteFile(one.file, (one.url,), one.sha256, one.limit, as_is=True), folder)
+            path = download(RemoteFile(one.file, (one.url,), one.sha256, one.limit, as_is=True), folder)
         except DataError as error:
             reasons.append(str(error))
             continue
