@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gipi import api
-from gipi.config import AugmentConfig, DataConfig, NetConfig, OptimConfig, RunConfig
+from gipi.config import AugmentConfig, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 from gipi.engine.place import decide_place
 from gipi.errors import ConfigError, RunError, WeightsError
 from gipi.model import load_model, save_model
@@ -282,6 +282,10 @@ def test_a_stacked_run_resumes_and_is_an_ensemble(together, tmp_path, monkeypatc
 
 def test_what_would_mix_in_a_stack_is_trained_one_after_another(together, tmp_path):
     short = replace(CONFIG, run=replace(CONFIG.run, epochs=1, members=2))
-    for name, optim in (("clip", OptimConfig(clip=1.0)), ("parts", OptimConfig(accumulate=2))):
-        run = train(tmp_path / name, replace(short, optim=optim))
+    for name, config in (
+        ("clip", replace(short, optim=OptimConfig(clip=1.0))),
+        ("parts", replace(short, optim=OptimConfig(accumulate=2))),
+        ("weights", replace(short, transfer=TransferConfig("digitnet-tiny-mnist", frozen=1.0))),
+    ):
+        run = train(tmp_path / name, config)
         assert json.loads((run.path / "member-1" / "end.json").read_text())["status"] == "done"

@@ -55,7 +55,7 @@ class ImageSet:
 
     def digest(self) -> str:
         """SHA-256 over pixels and labels: what a run folder records, to tell whether two runs saw the same data."""
-        sha = hashlib.sha256(np.ascontiguousarray(self.images.cpu().numpy()))  # no copy of what may be mapped from a file
+        sha = hashlib.sha256(np.ascontiguousarray(self.images.cpu().numpy()).data)  # no copy of what may be mapped from a file
         sha.update(self.labels.cpu().numpy().tobytes())
         return sha.hexdigest()
 

@@ -120,12 +120,13 @@ def _task(config: Config, place: Place) -> Any:
 def _together(config: Config, place: Place, run: Run) -> bool:
     """Whether all members train as one stacked net: as the run began, else where it is faster.
 
-    One process only, and not where `Optim` would mix the members: the norm that `clip` limits, the parts of `accumulate`.
+    One process only, and not where `Optim` would mix the members (the norm that `clip` limits, the parts of `accumulate`) or
+    where they start from weights, whose layers learn at different times and rates.
     """
     if (run.path / "state-0.pt").exists() or (run.path / "member-0").exists():
         return (run.path / "state-0.pt").exists()
-    mixed = config.optim.clip > 0 or config.optim.accumulate > 1
-    return TOGETHER[place.device.type] and not mixed and processes(config, run.path) == 1
+    apart = config.optim.clip > 0 or config.optim.accumulate > 1 or config.transfer.weights != ""
+    return TOGETHER[place.device.type] and not apart and processes(config, run.path) == 1
 
 
 def _train_unclaimed(members: dict[Path, Config], echo: Echo | None, report: bool) -> str:
