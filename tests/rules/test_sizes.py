@@ -8,7 +8,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "gipi"
 BUDGETS = {"engine/loop.py": 80, "engine/optim.py": 120, "foreign.py": 320, "data/fetch.py": 200}
 FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250, "cli": 150}
 ANY = 250
-WHOLE = 10_000
+WHOLE = 12_500
 
 
 def lines(path):
