@@ -1,7 +1,8 @@
-"""Running a study: every training of its grid, then its table, figure and findings."""
+"""Running a study: every training of its grid, or a look at the shipped models, then its table, figure and findings."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -14,11 +15,14 @@ import torch
 from gipi import api, catalog
 from gipi.config import Config
 from gipi.errors import RunError
+from gipi.inspect.formats import FORMATS
 from gipi.inspect.layers import feature_maps, layer_table
+from gipi.inspect.precision import Precision, measure
+from gipi.inspect.precision_study import write_precision
 from gipi.inspect.study import Measured, write_study
 from gipi.models.kinds import build_net
 from gipi.runs import Run, claim, environment
-from gipi.studies import STUDIES, Study, Variant, on_data
+from gipi.studies import MEASUREMENTS, STUDIES, Measurement, Study, Variant, on_data
 from gipi.tasks.start import resolve
 
 LOOKED_AT = 500  # images behind the spread of an untrained layer
@@ -40,9 +44,12 @@ def study(name: str, *, data: str | None = None, out: Path | None = None, say: C
 
     What is done is not trained again, and what was stopped goes on. Processes with the same folder share the trainings; the last
     one writes study.json, table.md, figure.png and report.html.  data: another data set than MNIST, with as many steps.
+    "precision" trains nothing, reads the test images of `data` with the shipped models and writes the same files.
     Raises ConfigError for an unknown name, DataError if the data cannot be had, RunError if `out` holds something else.
     """
-    plan = catalog.entry(STUDIES, name, "study")
+    plan = catalog.entry({**STUDIES, **MEASUREMENTS}, name, "study")
+    if isinstance(plan, Measurement):
+        return _precision(plan, data or "mnist", out or Path("runs") / f"study-{name}", say)
     if data or plan.per_class:
         name_of_data = data or plan.variants[0].config.data.name
         images = api.load_images(name_of_data, "train")
@@ -67,6 +74,28 @@ def study(name: str, *, data: str | None = None, out: Path | None = None, say: C
     }
     findings = write_study(folder, name, plan, measured, activations=activations, machine=environment())
     return Outcome(folder, len(runs), len(runs), tuple(findings))
+
+
+def _precision(plan: Measurement, data: str, folder: Path, say: Callable[[str], None] | None) -> Outcome:
+    images = api.load_images(data, "test")
+    models = {name: api.load(name) for name in catalog.SHIPPED}
+    for model in models.values():
+        model.accept(images)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the folder {folder}: {error.strerror}; choose another one with --out") from error
+    results: dict[str, list[Precision]] = {}
+    total, count = len(models) * (1 + len(FORMATS)), itertools.count(1)
+    for name, model in models.items():
+
+        def heard(row: Precision, name: str = name) -> None:
+            if say:
+                say(f"{next(count)}/{total}  {name}  {row.format}  test accuracy {row.accuracy:.2%}")
+
+        results[name] = measure(model.net, model.inputs(images.images), images.labels, say=heard)
+    findings = write_precision(folder, results, about=plan.about, data=data, machine=environment())
+    return Outcome(folder, 0, 0, tuple(findings))
 
 
 def _runs(plan: Study, folder: Path) -> dict[Path, Config]:

@@ -13,9 +13,9 @@ from gipi.cli.nets import brief
 from gipi.errors import ConfigError
 from gipi.published import PUBLISHED
 from gipi.recipes import RECIPES
-from gipi.studies import STUDIES
+from gipi.studies import MEASUREMENTS, STUDIES
 
-TABLES = {"recipes": RECIPES, "models": SHIPPED, "nets": NETS, "data": DATASETS, "studies": STUDIES}
+TABLES = {"recipes": RECIPES, "models": SHIPPED, "nets": NETS, "data": DATASETS, "studies": {**STUDIES, **MEASUREMENTS}}
 
 
 def listed(capsys, *words):

@@ -13,7 +13,7 @@ from gipi.cli.common import Json, parse, print_json
 from gipi.cli.nets import SCORES, net_lines, net_rows
 from gipi.errors import ConfigError
 from gipi.recipes import RECIPES, overview
-from gipi.studies import STUDIES
+from gipi.studies import MEASUREMENTS, STUDIES
 
 PICTURES = {
     "mistakes": "DATA",
@@ -112,7 +112,7 @@ def list_all(argv: list[str]) -> int:
     args = parse(ListArgs, "gipi list", argv)
     tables: dict[str, dict[str, Any]] = {
         **overview(),
-        "studies": {name: f"{study.about} {study.cost}" for name, study in STUDIES.items()},
+        "studies": {name: f"{study.about} {study.cost}" for name, study in {**STUDIES, **MEASUREMENTS}.items()},
     }
     if args.what is not None:
         tables = {args.what: catalog.entry(tables, args.what, "list of")}

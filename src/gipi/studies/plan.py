@@ -53,6 +53,14 @@ class Study:
     per_class: bool = False
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """A study that trains nothing: it looks at the shipped models.  Run by a function of `lab`."""
+
+    about: str
+    cost: str
+
+
 COSTS = ("parameters", "multiply_adds", "time_s")  # measures of which less is better
 
 
