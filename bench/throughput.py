@@ -47,8 +47,7 @@ def ours(augmented: str) -> list[float]:
 def oracle(dtype: str) -> list[float]:
     import numpy as np
 
-    sys.path.insert(0, str(ROOT / "tests"))
-    from oracle import deepconvnet_numpy as book
+    from gipi.bench import deepconvnet_numpy as book
 
     rng = np.random.default_rng(0)
     params = book.he_init(0, dtype=np.dtype(dtype).type)

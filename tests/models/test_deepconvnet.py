@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gipi.bench import deepconvnet_numpy as oracle
 from gipi.errors import WeightsError
 from gipi.models.deepconvnet import DeepConvNet, from_book
-from oracle import deepconvnet_numpy as oracle
 
 
 @pytest.fixture(autouse=True, scope="module")
