@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from gipi.data.stream import ImageSet
+from gipi.engine.agree import gathered, together
 from gipi.engine.place import Place
+from gipi.engine.spread import whole_weights
 from gipi.errors import ConfigError
 from gipi.model import Card, fit_weights, load_model, save_model
 from gipi.models.ensemble import Ensemble
@@ -21,35 +22,13 @@ from gipi.models.kinds import build_net
 from gipi.ops.digit import frame_digit
 from gipi.ops.image import centre_crop, open_image, resize, shrink
 from gipi.ops.metrics import Mean, Metrics, confusion_matrix
+from gipi.tasks.answers import AT_ONCE, Classification, classifications
+from gipi.tasks.compiled import compiled
 from gipi.tasks.images import SHORT
 
+ALONE = Place(torch.device("cpu"), "fp32", 0)
 EVAL_BATCH = 500  # images at once, of
 EVAL_PIXELS = 2_000_000  # at most so many pixels in all
-
-
-@dataclass(frozen=True)
-class Classification:
-    """An answer for one picture. score: probability of the label.  framed: what the net saw, uint8 (c, h, w)."""
-
-    label: str
-    score: float
-    probabilities: dict[str, float]
-    framed: Tensor = field(repr=False)
-
-    def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The likeliest classes and their probabilities, best first."""
-        return sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:count]
-
-    def json(self) -> dict[str, Any]:
-        """label, score, the five likeliest as top, and up to 20 classes all probabilities."""
-        top = [{"label": label, "score": score} for label, score in self.top()]
-        every = {"probabilities": self.probabilities} if len(self.probabilities) <= 20 else {}
-        return {"label": self.label, "score": self.score, "top": top, **every}
-
-    def draw(self) -> Image.Image:
-        """What the net saw, as a picture."""
-        pixels = self.framed.permute(1, 2, 0).numpy()
-        return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 @dataclass(frozen=True)
@@ -63,10 +42,11 @@ class Evaluation:
 
 
 class Classifier:
-    """A net with its card, ready to use."""
+    """A net with its card, ready to use. path: of the model file that it is from; its net is then not to be changed any more."""
 
-    def __init__(self, net: torch.nn.Module, card: Card, place: Place) -> None:
-        self.net, self.card, self.place = place.put_net(net), card, place
+    def __init__(self, net: torch.nn.Module, card: Card, place: Place, path: Path | None = None) -> None:
+        self.net, self.card, self.place, self._path = place.put_net(net), card, place, path
+        self._compiled: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def load(cls, path: Path, place: Place) -> Classifier:
@@ -75,10 +55,18 @@ class Classifier:
         nets = [build_net(card.net, card.args) for _ in range(card.members)]
         net = nets[0] if card.members == 1 else Ensemble(nets)
         fit_weights(net, weights, str(path))
-        return cls(net.eval(), card, place)
+        return cls(net.eval(), card, place, path)
 
     def save(self, path: Path) -> None:
-        save_model(path, self.net.state_dict(), self.card)
+        """Write the model file; of several processes that train together the first one does."""
+        weights = whole_weights(self.net) if self.place.shard else self.net.state_dict()
+        if self.place.first:
+            save_model(path, weights, self.card)
+
+    def expect(self, count: int) -> None:
+        """Get ready for so many pictures: OpenVINO answers from now on where it saves time for them, see `engine/fast.py`."""
+        if self._path and not self._compiled:
+            self._compiled = compiled(self.net, self.card, self.place, self._path, count)
 
     @property
     def short(self) -> int:
@@ -104,6 +92,8 @@ class Classifier:
 
     def logits(self, pixels: Tensor) -> Tensor:
         """uint8 (n, c, h, w) -> float32 (n, classes), with dropout off; of images larger than the net's input the middle."""
+        if self._compiled:
+            return self._compiled(self.scale(centre_crop(pixels, self.size)))
         return self._run(self.net, self.inputs(pixels))
 
     def accept(self, data: ImageSet) -> None:
@@ -119,7 +109,7 @@ class Classifier:
 
     def embed(self, data: ImageSet) -> Tensor:
         """What the head of the net sees of each image, float32, as `Backbone.embed` gives it, on the device."""
-        parts = data.images.split(_batch(data.images))
+        parts = data.images.split(_batch(data.images.shape[2:]))
         return torch.cat([self._run(self.net.embed, self.inputs(part)) for part in parts])  # pyright: ignore[reportArgumentType]
 
     def inputs(self, pixels: Tensor) -> Tensor:
@@ -142,12 +132,14 @@ class Classifier:
         embedded: what `embed` gives for them, if that is known.
         """
         self.accept(data)
+        if embedded is None:
+            self.expect(len(data))
 
         def read(inputs: Tensor) -> tuple[Tensor, Tensor]:
             logits = self.logits(inputs) if embedded is None else self._run(self.net.answer, inputs)  # pyright: ignore[reportArgumentType]
             return logits, logits.argmax(1)
 
-        return score(data, self.card.classes, read, embedded)
+        return score(data, self.card.classes, read, embedded, self.place)
 
     def frame(self, source: Path | bytes) -> Tensor:
         """A picture brought to the form of the training images, uint8 (c, h, w). Raises DataError if that cannot be done."""
@@ -159,11 +151,16 @@ class Classifier:
 
     def predict(self, source: Path | bytes) -> Classification:
         """The label of a picture in a file or in memory. Raises DataError if it cannot be read or holds no digit."""
-        framed = self.frame(source)
-        chances = self.logits(framed[None])[0].softmax(0).tolist()
-        best = max(range(len(chances)), key=chances.__getitem__)
-        classes = self.card.classes
-        return Classification(classes[best], chances[best], dict(zip(classes, chances, strict=True)), framed)
+        return self.answer([self.frame(source)])[0]
+
+    @property
+    def at_once(self) -> int:
+        return min(AT_ONCE, _batch(self.size))
+
+    def answer(self, framed: Sequence[Tensor]) -> list[Classification]:
+        """The labels of pictures, one or more and not above `at_once`, that `frame` has framed."""
+        logits = self.logits(torch.stack(list(framed)))
+        return classifications(self.card.classes, logits, logits.argmax(1), framed)
 
 
 def score(
@@ -171,22 +168,28 @@ def score(
     classes: tuple[str, ...],
     read: Callable[[Tensor], tuple[Tensor, Tensor]],
     inputs: Tensor | None = None,
+    place: Place = ALONE,
 ) -> Evaluation:
-    """Answers on labelled images of the `classes`, some at a time.
+    """Answers on labelled images of the `classes`, some at a time; several processes of a training share the images.
 
     read: a part of `inputs`, by default the pixels (n, c, h, w) -> (logits (n, classes), answers (n)).
     """
     inputs = data.images if inputs is None else inputs
-    logits, answers = map(torch.cat, zip(*map(read, inputs.split(_batch(data.images))), strict=True))
-    labels = data.labels.to(logits.device)
+    # As many parts in every process: with sharded weights they compute each together.
+    parts = math.ceil(math.ceil(len(data) / place.world) / _batch(data.images.shape[2:]))
+    mine = inputs.tensor_split(place.world)[place.rank].tensor_split(parts)
+    logits, answers = map(torch.cat, zip(*map(read, mine), strict=True))
+    labels = data.labels.tensor_split(place.world)[place.rank].to(logits.device)
     losses = F.cross_entropy(logits, labels, reduction="none")
     right = (answers == labels).sum()
-    metrics = {"accuracy": Mean(right, len(data)), "loss": Mean(losses.sum(), len(data))}
+    metrics = {"accuracy": Mean(right, len(labels)), "loss": Mean(losses.sum(), len(labels))}
     if len(classes) > 5:
-        metrics["top5"] = Mean((logits.topk(5).indices == labels[:, None]).sum(), len(data))
+        metrics["top5"] = Mean((logits.topk(5).indices == labels[:, None]).sum(), len(labels))
     scores = logits.softmax(1).gather(1, answers[:, None])[:, 0]
-    return Evaluation(metrics, confusion_matrix(labels, answers, len(classes)).cpu(), answers.cpu(), scores.cpu())
+    answers, scores = gathered(answers, place), gathered(scores, place)
+    confusion = confusion_matrix(data.labels.cpu(), answers, len(classes))
+    return Evaluation(together(metrics, place), confusion, answers, scores)
 
 
-def _batch(images: Tensor) -> int:
-    return max(1, min(EVAL_BATCH, EVAL_PIXELS // images.shape[2:].numel()))
+def _batch(size: Sequence[int]) -> int:
+    return max(1, min(EVAL_BATCH, EVAL_PIXELS // (size[0] * size[1])))

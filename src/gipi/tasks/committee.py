@@ -15,7 +15,8 @@ from gipi.data.stream import ImageSet
 from gipi.errors import ConfigError, nearest
 from gipi.models.ensemble import mean_probability
 from gipi.ops.views import views
-from gipi.tasks.classifier import Classification, Classifier, Evaluation, score
+from gipi.tasks.answers import Classification, classifications
+from gipi.tasks.classifier import Classifier, Evaluation, score
 
 
 class Committee:
@@ -58,17 +59,33 @@ class Committee:
         """Score on labelled images; scores are probabilities of the answers. Raises ConfigError if `data` has other classes."""
         for model in self._models:
             model.accept(data)
+        self.expect(len(data))
         return score(data, self.classes, lambda pixels: self._read([pixels] * len(self._models)))
+
+    def expect(self, count: int) -> None:
+        """Get ready for so many pictures, see `Classifier.expect`."""
+        for model in self._models:
+            model.expect(count)
 
     def predict(self, source: Path | bytes) -> Classification:
         """The label of a picture in a file or in memory. Raises DataError if it cannot be read or holds no digit.
 
         framed: what the first of the models saw.
         """
-        framed = [model.frame(source) for model in self._models]
-        logits, answer = self._read([pixels[None] for pixels in framed])
-        chances, best = logits[0].softmax(0).tolist(), int(answer)
-        return Classification(self.classes[best], chances[best], dict(zip(self.classes, chances, strict=True)), framed[0])
+        return self.answer([self.frame(source)])[0]
+
+    @property
+    def at_once(self) -> int:
+        return min(model.at_once for model in self._models)
+
+    def frame(self, source: Path | bytes) -> list[Tensor]:
+        """A picture as each of the models wants it. Raises DataError as `Classifier.frame` does."""
+        return [model.frame(source) for model in self._models]
+
+    def answer(self, framed: Sequence[list[Tensor]]) -> list[Classification]:
+        """The labels of pictures, one or more and not above `at_once`, that `frame` has framed."""
+        logits, answers = self._read([torch.stack(own) for own in zip(*framed, strict=True)])
+        return classifications(self.classes, logits, answers, [own[0] for own in framed])
 
     def _read(self, pixels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """uint8 (n, c, h, w) for each model -> (log of the mean probabilities (n, classes), answers (n))"""

@@ -1,0 +1,104 @@
+"""The folder in which a net compiled by OpenVINO is kept: net-DIGEST.xml and .bin, and note.json: of what, and how fast."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from gipi.decode import read
+from gipi.engine.compiled import Compiled, convert, version
+from gipi.errors import ConfigError
+from gipi.runs import write_atomic
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds an image, alone and of many at once, by each; load_s: until OpenVINO is ready to start."""
+
+    pytorch: tuple[float, float]
+    openvino: tuple[float, float]
+    load_s: float
+
+    @property
+    def faster(self) -> bool:
+        """Whether OpenVINO is, with many images at once."""
+        return self.openvino[1] < self.pytorch[1]
+
+    def pays(self, count: int) -> bool:
+        """Whether OpenVINO, not yet ready, answers sooner for so many images, given all at once."""
+        which = 0 if count == 1 else 1
+        return count * (self.pytorch[which] - self.openvino[which]) > self.load_s
+
+
+@dataclass(frozen=True)
+class Note:
+    """net: what was compiled, as `Fast.name` says it.  digest: of its weights.  openvino: the version.  files: SHA-256 of each.
+
+    speeds: by what they depend on beside the net: number format, threads, instruction set.
+    """
+
+    net: str
+    digest: str
+    openvino: str
+    files: dict[str, str]
+    speeds: dict[str, Speed] = field(default_factory=dict)
+
+
+def read_note(folder: Path, net: str) -> Note | None:
+    """The note in a folder, if it is readable, of that net and of the OpenVINO that is installed."""
+    try:
+        note = read(Note, json.loads((folder / "note.json").read_text(encoding="utf-8")), "note")
+    except (OSError, ValueError, TypeError, RecursionError, ConfigError):
+        return None
+    return note if (note.net, note.openvino) == (net, version()) else None
+
+
+def write_note(folder: Path, note: Note) -> None:
+    write_atomic(folder / "note.json", (json.dumps(asdict(note), indent=2) + "\n").encode())
+
+
+def keep(net: nn.Module, name: str, image: tuple[int, int, int], folder: Path) -> Note:
+    """Convert a net into the files of a folder; what lay there of other weights is taken away. The note is not yet written."""
+    digest = weights_digest(net)
+    names = [f"net-{digest[:16]}{ending}" for ending in (".xml", ".bin")]
+    convert(net, image, folder / f"part-{names[0]}")
+    for file in names:
+        os.replace(folder / f"part-{file}", folder / file)
+    for old in {*folder.glob("*.xml"), *folder.glob("*.bin")} - {folder / file for file in names}:
+        old.unlink()
+    return Note(name, digest, version(), {file: _sha256(folder / file) for file in names})
+
+
+def load(net: nn.Module, folder: Path, note: Note, dtype: torch.dtype) -> Compiled | None:
+    """The files of a folder compiled for this CPU; None if they are broken, or made of other weights than the net's."""
+    if note.digest != weights_digest(net):
+        return None
+    try:
+        if note.files != {file: _sha256(folder / file) for file in note.files}:
+            return None
+        return Compiled(folder / f"net-{note.digest[:16]}.xml", dtype)
+    except (OSError, RuntimeError):
+        return None
+
+
+def weights_digest(net: nn.Module) -> str:
+    """SHA-256 over the names and values of the weights, in their order."""
+    sha = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        sha.update(name.encode())
+        sha.update(value.contiguous().reshape(-1).numpy().data)
+    return sha.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
