@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import overload
@@ -15,8 +17,9 @@ from PIL import Image
 from gipi import __version__, catalog
 from gipi.config import Config, Views
 from gipi.data.survey import Survey, survey
-from gipi.engine.place import Place, decide_place
-from gipi.errors import ConfigError, DataError, RunError, nearest
+from gipi.engine.place import Place, decide_place, place_for
+from gipi.engine.ranks import launched
+from gipi.errors import ConfigError, DataError, GipiError, RunError, nearest
 from gipi.foreign import read_numpy_pickle
 from gipi.inspect import exciting as excite
 from gipi.inspect import figures
@@ -28,33 +31,63 @@ from gipi.model import Card, find_model, save_model
 from gipi.models import deepconvnet
 from gipi.preprocess import Preprocess
 from gipi.runs import Run, new_run_path
+from gipi.tasks.answers import Classification, read_files
 from gipi.tasks.choose import choose
-from gipi.tasks.classifier import Classification, Classifier, Evaluation
+from gipi.tasks.classifier import Classifier, Evaluation
 from gipi.tasks.classify import Classify
 from gipi.tasks.committee import Committee
 from gipi.tasks.images import load_images
-from gipi.tasks.members import Echo, join, processes, train_members, train_one
+from gipi.tasks.members import join, train_members
 from gipi.tasks.pretrained import pretrained
 from gipi.tasks.start import resolve
+from gipi.tasks.together import check_processes, train_together
+from gipi.tasks.training import Echo, for_processes, train_one
 
 Models = str | Path | Sequence[str | Path]
 
 
-def train(config: Config, *, out: Path | None = None, echo: Echo | None = None, report: bool = True) -> Run:
+def train(
+    config: Config, *, out: Path | None = None, echo: Echo | None = None, report: bool = True, max_restarts: int = 0
+) -> Run:
     """Train by `config` into the folder `out` (runs/RECIPE-NNN if None); `echo` is called with every row of metrics.
 
     report: write report.html, too, which takes a few seconds.
+    With `config.run.processes` above 1 so many processes are started for it, and all of them again, from the last saved state, up
+    to `max_restarts` times when one dies. Under torchrun this process is one of them; a run in `out` is then gone on with.
     Ctrl-C and SIGTERM save and return; `run.ended()` tells "stopped" from "done".
     Raises ConfigError, DataError or DeviceError before anything is written, RunError if the training cannot go on.
     """
-    config = resolve(config)
-    several = processes(config, out) > 1
-    path = out or new_run_path(config.recipe or config.net.name)
+    config = resolve(for_processes(config, out))
+    path, (_, world) = out or new_run_path(config.recipe or config.net.name), launched()
 
-    def open_run() -> Run:
-        return join(config, path, echo) if several else Run.create(config.to_json(), path, echo)
+    def create() -> Run:
+        return Run.create(config.to_json(), path, echo)
 
-    return train_members(config, open_run, echo, report) if config.run.members > 1 else train_one(config, open_run, report)
+    if config.run.members > 1:
+        return train_members(config, (lambda: join(config, path, echo)) if world > 1 else create, echo, report)
+    if world > 1:
+        return _train_with_others(config, path, create, echo, report)
+    if config.run.processes > 1:
+        check_processes(config, config.run.processes)
+        run = create()
+        try:
+            return train_together(run, config.run.processes, max_restarts=max_restarts, report=report, echo=echo)
+        except GipiError:
+            if not run.rows():  # nothing has begun
+                shutil.rmtree(path)
+            raise
+    return train_one(config, create, report)
+
+
+def _train_with_others(config: Config, path: Path, create: Callable[[], Run], echo: Echo | None, report: bool) -> Run:
+    """As one of the processes that torchrun has started, perhaps again."""
+    if not (path / "config.json").exists():
+        return train_one(config, create, report)
+    run = Run.open(path, echo, writes=launched()[0] == 0)
+    begun = Config.from_json(run.config())
+    if replace(begun, run=replace(begun.run, processes=config.run.processes)) != config:
+        raise RunError(f"{path} already holds another training: choose another folder with --out")
+    return run if run.ended() == "done" else train_one(begun, lambda: run, report)
 
 
 def recipe_for(data: str) -> tuple[Config, str]:
@@ -62,15 +95,30 @@ def recipe_for(data: str) -> tuple[Config, str]:
     return choose(data)
 
 
-def resume(path: Path, *, echo: Echo | None = None, report: bool = True) -> Run:
-    """Go on with a run that was stopped or killed, as if it had never been. Raises RunError if there is nothing to go on with."""
-    run = Run.open(path, echo)
+def resume(
+    path: Path, *, processes: int | None = None, echo: Echo | None = None, report: bool = True, max_restarts: int = 0
+) -> Run:
+    """Go on with a run that was stopped or killed, as if it had never been. Raises RunError if there is nothing to go on with.
+
+    processes: another number than the run began with; batch and learning rate stay.
+    """
+    rank, world = launched()
+    run = Run.open(path, echo, writes=rank == 0)
     config = Config.from_json(run.config())
-    if processes(config, path) == 1 and run.ended() == "done":
+    if world == 1 and run.ended() == "done":
         raise RunError(f"{path} is done: train again with another --out, or look at it: gipi eval {path}")
     if config.run.members > 1:
         return train_members(config, lambda: run, echo, report)
+    if run.ended() == "done":
+        return run
+    count = processes or config.run.processes
+    if count == 1 and config.run.shard:
+        raise ConfigError("the weights of this run are saved in shards: go on with --processes 2 or more")
+    if world == 1 and count > 1:
+        check_processes(config, count)
     run.end("running", "resumed")
+    if world == 1 and count > 1:
+        return train_together(run, count, max_restarts=max_restarts, report=report, echo=echo)
     return train_one(config, lambda: run, report)
 
 
@@ -111,13 +159,13 @@ def check(data: Path) -> Survey:
 def predict(
     model: Models, files: Iterable[Path], *, vote: bool = False, tta: Views = "none"
 ) -> Iterator[tuple[Path, Classification | DataError]]:
-    """An answer for each file, or the error that kept it from one; one bad file does not stop the others. Models as in `load`."""
-    classifier = load(model, vote=vote, tta=tta)
-    for file in files:
-        try:
-            yield file, classifier.predict(file)
-        except DataError as error:
-            yield file, error
+    """An answer for each file, or the error that kept it from one; one bad file does not stop the others. Models as in `load`.
+
+    Pictures are read some at once, in the number format in which this CPU is fastest.
+    """
+    files, classifier = list(files), load(model, vote=vote, tta=tta, place=decide_place(device="cpu"))
+    classifier.expect(len(files))
+    yield from read_files(classifier, files)
 
 
 def layers(model: str | Path) -> LayerTable:
@@ -188,7 +236,7 @@ def augmented(config: Config) -> Image.Image:
 
     Raises ConfigError, DataError or DeviceError as `train` does.
     """
-    place = decide_place(device=config.run.device, precision=config.run.precision, seed=config.run.seed)
+    place = place_for(config.run)
     with torch.random.fork_rng(enabled=True):
         task = Classify(config, place)
     epochs = min(EPOCHS, config.run.epochs)

@@ -15,7 +15,10 @@ from typing import Any, Literal
 from gipi.decode import read
 from gipi.errors import ConfigError, nearest
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+Memory = Literal["auto", "channels-last", "contiguous"]
+Switch = Literal["auto", "on", "off"]
+Scale = Literal["none", "linear", "sqrt"]
 Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "thirds", "exponential", "cosine", "one-cycle"]
 Views = Literal["none", "shift", "flip"]
@@ -185,7 +188,7 @@ class TransferConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How long, from which seed and on what."""
+    """How long, from which seed, on what and by how many."""
 
     epochs: int = 20
     """passes over the training images"""
@@ -195,14 +198,46 @@ class RunConfig:
     """auto, cpu, cuda or cuda:N"""
     precision: Precision = "auto"
     """number format of the heavy layers; auto takes bf16 where the machine computes it faster"""
+    memory_format: Memory = "auto"
+    """order of the values of an image in memory; auto takes channels-last, which the fast kernels want"""
+    compile: Switch = "auto"
+    """compile the net with torch.compile; auto does so where that pays within the training"""
+    resident: Switch = "auto"
+    """keep all training images on the device; auto does so where they fit, else the next batch is fetched ahead"""
+    threads: int = 0
+    """threads of a process on the CPU; 0 shares the cores out among the processes"""
+    deterministic: bool = False
+    """the same numbers in every run on a GPU, too, which costs speed there"""
     members: int = 1
     """train this many, with the seeds seed, seed + 1, ..., as one ensemble"""
+    processes: int = 1
+    """train one net by this many processes together, each with its part of every batch"""
+    scale: Scale = "none"
+    """of several processes: linear, sqrt take batch times processes and rate times that or its root; none keeps both"""
+    shard: bool = False
+    """split weights, gradients and optimiser state over the processes (FSDP), for nets that do not fit"""
+    sync_batchnorm: bool = False
+    """batch norm over the batch of all processes together instead of each one's own"""
+    timeout_s: int = 600
+    """seconds that a process waits for another one before it ends the training and names it"""
 
     def __post_init__(self) -> None:
         _among("precision", self.precision, Precision)
+        _among("memory_format", self.memory_format, Memory)
+        _among("compile", self.compile, Switch)
+        _among("resident", self.resident, Switch)
+        _among("scale", self.scale, Scale)
         _within("epochs", self.epochs, 1, 1_000_000)
         _within("seed", self.seed, 0, 2**31 - 1)
+        _within("threads", self.threads, 0, 1024)
         _within("members", self.members, 1, 1000)
+        _within("processes", self.processes, 1, 100_000)
+        _within("timeout_s", self.timeout_s, 1, 1_000_000)
+        if self.members > 1 and self.processes > 1:
+            raise ConfigError(
+                f"--members {self.members} and --processes {self.processes}: the members of an ensemble need not talk to each "
+                "other; start the same command in several terminals, or by torchrun, and they are shared out"
+            )
 
 
 @dataclass(frozen=True)
@@ -222,6 +257,16 @@ class Config:
     def members(self) -> list[Config]:
         """What each member of the ensemble is trained by. Raises ConfigError if there are not enough seeds after `run.seed`."""
         return [replace(self, run=replace(self.run, seed=self.run.seed + n, members=1)) for n in range(self.run.members)]
+
+    def scaled(self) -> Config:
+        """With batch and learning rate of all processes together, as `run.scale` has it.
+
+        linear: Goyal et al., arXiv 1706.02677, section 2.1, whose warm-up is `optim.warmup`.  sqrt: for Adam and its kin.
+        """
+        more = 1 if self.run.scale == "none" else self.run.processes
+        rate = math.sqrt(more) if self.run.scale == "sqrt" else more
+        data, optim = replace(self.data, batch=self.data.batch * more), replace(self.optim, lr=self.optim.lr * rate)
+        return replace(self, data=data, optim=optim)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

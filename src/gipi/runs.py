@@ -2,6 +2,7 @@
 
 config.json every resolved value      env.json versions, device, command line     metrics.jsonl one row a line
 model.safetensors the net alone       state-0.pt all that resuming needs          end.json done, stopped or failed, and why
+shards-STEP/ the parts of a sharded net, each saved by the process that has it
 report.html curves, confusion matrix, mistakes, layer table
 
 Every file is written beside its place, flushed to disk and renamed, so that a reader, or a kill at any moment, meets either the
@@ -80,6 +81,7 @@ def claim(folder: Path) -> Iterator[bool]:
 def all_finite(state: Any) -> bool:
     """Whether every number in the tensors of a nested state is finite."""
     if isinstance(state, torch.Tensor):
+        state = getattr(state, "to_local", lambda: state)()  # this process's part of a sharded one
         return not state.is_floating_point() or bool(state.isfinite().all())
     if isinstance(state, dict):
         return all(all_finite(part) for part in state.values())
@@ -119,11 +121,15 @@ def environment() -> dict[str, Any]:
 
 
 class Run:
-    """One run folder. `echo` is called with every row as it is appended: how the command line shows progress."""
+    """One run folder. `echo` is called with every row as it is appended: how the command line shows progress.
 
-    def __init__(self, path: Path, echo: Callable[[Row], None] | None = None) -> None:
+    writes: whether it does; of several processes that train together only the first one's does.
+    """
+
+    def __init__(self, path: Path, echo: Callable[[Row], None] | None = None, *, writes: bool = True) -> None:
         self.path = path
         self._echo = echo
+        self._writes = writes
 
     @classmethod
     def create(cls, config: Mapping[str, Any], path: Path, echo: Callable[[Row], None] | None = None) -> Run:
@@ -142,11 +148,11 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path, echo: Callable[[Row], None] | None = None) -> Run:
+    def open(cls, path: Path, echo: Callable[[Row], None] | None = None, *, writes: bool = True) -> Run:
         """The run in an existing folder. Raises RunError if there is none."""
         if not (path / "config.json").is_file():
             raise RunError(f"{path} is not a run folder: it has no config.json")
-        return cls(path, echo)
+        return cls(path, echo, writes=writes)
 
     @property
     def model_path(self) -> Path:
@@ -164,6 +170,8 @@ class Run:
 
     def append(self, row: Row) -> None:
         """Add one row to metrics.jsonl and show it."""
+        if not self._writes:
+            return
         try:
             with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -182,6 +190,8 @@ class Run:
             raise RunError(f"{path} is damaged: {error}") from error
 
     def save_state(self, state: Mapping[str, Any]) -> None:
+        if not self._writes:
+            return
         buffer = io.BytesIO()
         torch.save({**state, "rows": len(self.rows())}, buffer)
         self._write("state-0.pt", buffer.getvalue())
@@ -218,6 +228,8 @@ class Run:
         return self._read_json("end.json")["why"]
 
     def _write(self, name: str, data: bytes) -> None:
+        if not self._writes:
+            return
         try:
             write_atomic(self.path / name, data)
         except OSError as error:

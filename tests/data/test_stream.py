@@ -252,3 +252,26 @@ def test_a_limit_leaves_no_class_out_if_there_is_room():
         few = ImageSet("few", "train", tuple("abc"[: len(counts)]), images, labels).limit(limit)
         assert len(few) == limit
         assert want is None or few.labels.bincount().tolist() == want
+
+
+@pytest.mark.parametrize("world", [2, 3, 7])
+def test_processes_part_every_batch_and_see_each_image_once_an_epoch(world: int):
+    images = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
+    data = ImageSet("made", "train", ("a", "b"), images, torch.arange(100) % 2)
+    whole = ImageStream(data, 10, seed=3)
+    parts = [ImageStream(data, 10, seed=3, rank=rank, world=world) for rank in range(world)]
+    for epoch in range(2):
+        seen: list[int] = []
+        for _ in range(10):
+            batch, shares = next(whole), [next(part) for part in parts]
+            assert torch.cat([share.number for share in shares]).tolist() == batch.number.tolist()
+            assert torch.equal(torch.cat([share.images for share in shares]), batch.images)
+            assert {share.epoch for share in shares} == {epoch}
+            seen += batch.number.tolist()
+        assert sorted(seen) == list(range(100))
+
+
+def test_a_batch_must_have_an_image_for_each_process():
+    data = ImageSet("made", "train", ("a",), torch.zeros(9, 1, 1, 1, dtype=torch.uint8), torch.zeros(9, dtype=torch.long))
+    with pytest.raises(ConfigError, match=r"a batch of 2 for 3 processes: data.batch must be 3 or more"):
+        ImageStream(data, 2, seed=0, rank=0, world=3)

@@ -28,7 +28,7 @@ from gipi.runs import Row, Run
 
 STEPS, EVERY = 12, 4
 SEED = 5
-PLACE = Place(torch.device("cpu"), torch.float32, SEED)
+PLACE = Place(torch.device("cpu"), "fp32", SEED)
 CLOCK = ("time_s", "samples_per_s", "left_s")
 MIXED = torch.Generator().manual_seed(0)
 IMAGES, LABELS = torch.randn(20, 6, generator=MIXED), torch.randint(3, (20,), generator=MIXED)

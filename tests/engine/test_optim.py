@@ -21,8 +21,8 @@ from gipi.engine.schedule import one_cycle
 from gipi.ops.metrics import Mean, Metrics
 
 few = settings(max_examples=25, deadline=None)
-PLACE = Place(torch.device("cpu"), torch.float32, 0)
-BF16 = Place(torch.device("cpu"), torch.bfloat16, 0)
+PLACE = Place(torch.device("cpu"), "fp32", 0)
+BF16 = Place(torch.device("cpu"), "bf16", 0)
 STEPS = 6
 
 
@@ -125,7 +125,7 @@ def test_every_rule_is_held_to_the_plain_loop():
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_runs_on_a_gpu(name: Any):
     net = small_net().cuda()
-    optim = Optim(net, OptimConfig(name, lr=0.01), Place(torch.device("cuda"), torch.float32, 0), 1)
+    optim = Optim(net, OptimConfig(name, lr=0.01), Place(torch.device("cuda"), "fp32", 0), 1)
     batch = batches()[0]
     batch = batch._replace(x=batch.x.cuda(), y=batch.y.cuda(), mask=batch.mask.cuda())
     optim.minimize(lambda part: ragged_loss(net, part), batch)

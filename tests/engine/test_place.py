@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from gipi.engine import place as module
+from gipi.engine import machine
 from gipi.engine.place import Place, decide_place
 from gipi.errors import ConfigError, DeviceError
 
@@ -24,7 +24,7 @@ def mallopt(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The calls of glibc's mallopt, which is not called in earnest."""
     calls: list[tuple[int, int]] = []
     library = SimpleNamespace(mallopt=lambda key, value: calls.append((key, value)))
-    monkeypatch.setattr(module.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: library)
     return calls
 
 
@@ -97,7 +97,7 @@ def test_auto_takes_bf16_where_the_gpu_has_it_in_hardware(monkeypatch: pytest.Mo
     assert decide_place(device="cuda").dtype == (torch.bfloat16 if bf16 else torch.float32)
 
 
-@pytest.mark.parametrize(("precision", "near"), [("fp31", "fp32"), ("fb16", "bf16"), ("Auto", "auto")])
+@pytest.mark.parametrize(("precision", "near"), [("fp31", "fp32"), ("bf17", "bf16"), ("Auto", "auto")])
 def test_an_unknown_precision_names_the_nearest(precision: str, near: str):
     with pytest.raises(ConfigError, match=f"did you mean '{near}'"):
         decide_place(device="cpu", precision=precision)
@@ -105,8 +105,8 @@ def test_an_unknown_precision_names_the_nearest(precision: str, near: str):
 
 def test_autocast_is_on_for_bf16_alone():
     layer, image = nn.Linear(2, 2), torch.ones(1, 2)
-    for dtype in (torch.float32, torch.bfloat16):
-        with Place(CPU, dtype, 0).autocast():
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with Place(CPU, precision, 0).autocast():
             assert layer(image).dtype == dtype
         assert layer.weight.dtype == torch.float32
     assert not torch.is_autocast_enabled("cpu")
@@ -118,8 +118,8 @@ def test_autocast_is_on_for_bf16_alone():
 def test_a_place_is_frozen_and_says_what_it_is():
     place = decide_place(device="cpu", precision="bf16", seed=3)
     assert place.seed == 3
-    assert str(place) == f"cpu, {torch.get_num_threads()} threads, bf16, channels_last"
-    assert str(Place(torch.device("cuda:1"), torch.float32, 0)) == "cuda:1, fp32, channels_last"
+    assert str(place) == f"cpu, {torch.get_num_threads()} threads, bf16, channels-last"
+    assert str(Place(torch.device("cuda:1"), "fp32", 0)) == "cuda:1, fp32, channels-last"
     with pytest.raises(dataclasses.FrozenInstanceError):
         place.seed = 4  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -183,5 +183,93 @@ def test_the_allocator_is_set_up_on_glibc_alone(
 
 def test_nothing_is_set_up_for_what_is_refused(mallopt: list[Any]):
     with pytest.raises(ConfigError):
-        decide_place(device="cpu", precision="fp16")
+        decide_place(device="cpu", precision="fp31")
     assert mallopt == []
+
+
+# --- what a machine may lack
+
+
+def test_fp16_is_refused_on_a_cpu_without_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_fp16_supported", lambda: False)
+    with pytest.raises(DeviceError, match="no unit for fp16"):
+        decide_place(device="cpu", precision="fp16")
+    monkeypatch.setattr(torch.cpu, "_is_amx_fp16_supported", lambda: True)
+    assert decide_place(device="cpu", precision="fp16").dtype == torch.float16
+
+
+def test_tf32_is_refused_on_a_cpu():
+    with pytest.raises(DeviceError, match="tf32 is a number format of CUDA"):
+        decide_place(device="cpu", precision="tf32")
+
+
+def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000")
+    with pytest.raises(DeviceError, match="1000 processes, but this machine has"):
+        decide_place(device="cpu", precision="fp32", world=1000)
+    cuda(monkeypatch, 2)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    with pytest.raises(DeviceError, match="4 processes, but this machine has 2 CUDA devices"):
+        decide_place(precision="fp32", world=4)
+
+
+def test_several_processes_want_a_device_each():
+    with pytest.raises(ConfigError, match="use --device cuda"):
+        decide_place(device="cuda:0", world=2)
+
+
+def test_an_unknown_memory_format_is_refused():
+    with pytest.raises(ConfigError, match="did you mean 'channels-last'"):
+        decide_place(device="cpu", layout="channel-last")
+
+
+# --- the defaults
+
+
+def test_threads_are_shared_out_among_the_processes_of_a_machine(monkeypatch: pytest.MonkeyPatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr("gipi.engine.place.cores", lambda: 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    try:
+        decide_place(device="cpu", precision="fp32", world=2)
+        assert torch.get_num_threads() == 2
+        decide_place(device="cpu", precision="fp32", world=2, threads=3)
+        assert torch.get_num_threads() == 3
+        decide_place(device="cpu", precision="fp32")  # alone: as they are
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_net_is_compiled_where_it_pays_alone():
+    cpu, gpu = Place(CPU, "fp32", 0), Place(torch.device("cuda"), "bf16", 0)
+    assert not cpu.compiles(1e30)
+    assert gpu.compiles(1e18)
+    assert not gpu.compiles(1e15)
+    assert dataclasses.replace(cpu, compile="on").compiles(1)
+    assert not dataclasses.replace(gpu, compile="off").compiles(1e30)
+
+
+def test_images_are_kept_where_they_fit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gipi.engine.place.free_memory", lambda: 1000)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 500))
+    cpu, gpu = Place(CPU, "fp32", 0), Place(torch.device("cuda"), "bf16", 0)
+    assert [place.holds(size) for place in (cpu, gpu) for size in (50, 51, 500, 501)] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert dataclasses.replace(gpu, resident="on").holds(501)
+    assert not dataclasses.replace(cpu, resident="off").holds(1)
+
+
+def test_a_net_may_stay_contiguous():
+    place = decide_place(device="cpu", precision="fp32", layout="contiguous")
+    assert place.put_net(nn.Conv2d(3, 4, 3)).weight.is_contiguous()
+    assert place.put_images(torch.rand(2, 3, 5, 5)).is_contiguous()

@@ -5,10 +5,20 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "gipi"
-BUDGETS = {"engine/loop.py": 80, "engine/optim.py": 120, "foreign.py": 320, "data/fetch.py": 200}
+BUDGETS = {
+    "api.py": 300,
+    "engine/loop.py": 80,
+    "engine/optim.py": 160,
+    "config.py": 300,
+    "runs.py": 270,
+    "data/stream.py": 170,
+    "engine/place.py": 180,
+    "foreign.py": 320,
+    "data/fetch.py": 200,
+}
 FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250, "cli": 150}
 ANY = 250
-WHOLE = 12_500
+WHOLE = 14_500
 
 
 def lines(path):

@@ -128,8 +128,8 @@ def test_another_process_that_finishes_is_left_to_it(straight, tmp_path, monkeyp
     out, held = tmp_path / "run", []
     real = tasks.train_one
 
-    def last(config, open_run, report):
-        run = real(config, open_run, report)
+    def last(config, open_run, report, alone):
+        run = real(config, open_run, report, alone=alone)
         if config.run.seed == 7:
             held.append(claim(out))
             assert held[0].__enter__()
@@ -200,12 +200,12 @@ def test_one_process_alone_refuses_a_folder_that_is_taken(straight):
         train(straight.path)
 
 
-def test_processes_need_members_and_a_folder(tmp_path, monkeypatch):
+def test_processes_need_a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.chdir(tmp_path)
-    for config, out in ((CONFIG, None), (replace(CONFIG, run=replace(CONFIG.run, members=1)), tmp_path / "run")):
-        with pytest.raises(ConfigError, match=r"2 processes .* give --members N and --out"):
-            train(out, config)
+    for members in (1, 2):
+        with pytest.raises(ConfigError, match=r"2 processes .* give --out FOLDER"):
+            train(None, replace(CONFIG, run=replace(CONFIG.run, members=members)))
     assert not list(tmp_path.iterdir())
 
 

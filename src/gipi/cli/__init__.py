@@ -6,13 +6,17 @@ Exit 0 done, 1 it failed, 2 asked wrongly, 130 or 143 stopped and saved.
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
 
 from gipi import __version__, catalog
+from gipi.cli.bench import bench
 from gipi.cli.check import check
 from gipi.cli.look import inspect, list_all
+from gipi.cli.plan import plan
 from gipi.cli.study import study
 from gipi.cli.train import train
 from gipi.cli.use import evaluate, import_weights, predict
@@ -26,6 +30,8 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "check": (check, "look through pictures of your own before training: counts, duplicates, broken files"),
     "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel, why an answer"),
     "study": (study, "check a claim of the textbook by a grid of small trainings"),
+    "plan": (plan, "before renting GPUs: memory, time of a step, scaling, time and cost of a training"),
+    "bench": (bench, "measure speed on this machine: the ladder of ways to train, a step, data, prediction, processes"),
     "import": (import_weights, "make a model of published weights, or of the textbook's own"),
     "list": (list_all, "recipes, shipped models, nets, data sets"),
 }
@@ -45,18 +51,28 @@ def main() -> None:
     """Entry point of the command `gipi`."""
     argv = [word for word in sys.argv[1:] if word != "--traceback"]
     warnings.formatwarning = _say
+    _log_to_stderr()
     try:
         sys.exit(_run(argv))
     except GipiError as error:
         if "--traceback" in sys.argv:
             raise
-        print(f"gipi: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK")
+        print(f"gipi: {f'process {rank}: ' if rank else ''}{error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except BrokenPipeError:  # the reader, such as `head`, has gone
         sys.stderr.close()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _log_to_stderr() -> None:
+    """What the package has to say, such as where it computes; of several processes the first one says it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("gipi: %(message)s"))
+    logging.getLogger("gipi").addHandler(handler)
+    logging.getLogger("gipi").setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
 
 
 _format_warning = warnings.formatwarning

@@ -37,6 +37,7 @@ class TrainArgs:
     net: Annotated[str | None, arg(help="another net than the recipe's (see: gipi list nets)")] = None
     out: Annotated[Path | None, arg(help="the run folder; runs/RECIPE-NNN if not given")] = None
     resume: Annotated[Path | None, arg(help="go on with this run folder instead, exactly where it was")] = None
+    max_restarts: Annotated[int, arg(help="how often to start the processes again when one has died")] = 0
     json: Json = False
 
 
@@ -56,14 +57,23 @@ def train(argv: list[str]) -> int:
     if args.net is not None and args.net != config.net.name:
         catalog.entry(catalog.NETS, args.net, "net")
         config = replace(config, net=NetConfig(args.net))
-    if args.resume and (named or config != recipe or args.out):
-        raise ConfigError("--resume goes on with the run's own values: leave the other flags out")
+    processes = config.run.processes
+    if args.resume and (named or args.out or replace(config, run=replace(config.run, processes=1)) != recipe):
+        raise ConfigError("--resume goes on with the run's own values: of the other flags only --processes may be given")
+    if args.max_restarts and processes == 1 and not args.resume:
+        raise ConfigError(f"--max-restarts {args.max_restarts} is for several processes: give --processes 2 or more")
 
     from gipi import api
 
     with Screen() as screen:
         echo = screen.show if os.environ.get("RANK", "0") == "0" else None  # of the processes that torchrun starts, the first
-        run = api.resume(args.resume, echo=echo) if args.resume else api.train(config, out=args.out, echo=echo)
+        if args.resume:
+            count = processes if processes > 1 else None
+            run = api.resume(args.resume, processes=count, echo=echo, max_restarts=args.max_restarts)
+        else:
+            run = api.train(config, out=args.out, echo=echo, max_restarts=args.max_restarts)
+    if echo is None:  # the first process says what there is to say
+        return STOPPED[run.why()] if run.ended() == "stopped" else 0
     config = Config.from_json(run.config())
     members, data, ended = config.run.members, config.data.name, run.ended()
     if ended == "stopped":

@@ -106,23 +106,37 @@ class ImageBatch(NamedTuple):
     own: Tensor | None = None
 
     def to(self, device: torch.device) -> ImageBatch:
-        moved = (self.images.to(device), self.labels.to(device), self.number.to(device))
-        return self._replace(images=moved[0], labels=moved[1], number=moved[2])
+        images, labels, number = (_sent(tensor, device) for tensor in (self.images, self.labels, self.number))
+        return self._replace(images=images, labels=labels, number=number)
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """From pinned memory, from where a copy need not be waited for."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 class ImageStream:
     """Endless shuffled batches of `size` images; a last short batch of an epoch is dropped.
 
     values: what a batch holds in place of the images of `data`, a row for each.
-    Raises ConfigError if the set is smaller than one batch.
+    rank, world: of `world` processes with the same seed each gets its part of every batch, so that together they see each image
+    once an epoch, in the same batches as one process alone.
+    Raises ConfigError if the set is smaller than one batch, or a batch smaller than the number of processes.
     """
 
-    def __init__(self, data: ImageSet, size: int, seed: int, values: Tensor | None = None) -> None:
+    def __init__(
+        self, data: ImageSet, size: int, seed: int, values: Tensor | None = None, *, rank: int = 0, world: int = 1
+    ) -> None:
         if not 0 < size <= len(data):
             raise ConfigError(
                 f"batch size {size} does not fit {len(data):,} training images of {data.name!r}: allowed are 1 to {len(data):,}"
             )
+        if size < world:
+            raise ConfigError(f"a batch of {size} for {world} processes: data.batch must be {world} or more")
         self.data, self.size, self.seed = data, size, seed
+        self._rank, self._world = rank, world
         self._values = data.images if values is None else values
         self.batches_per_epoch = len(data) // size
         self._drawn = 0
@@ -136,7 +150,8 @@ class ImageStream:
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
             self._order = epoch, torch.from_numpy(order).to(self._values.device)
-        index = self._order[1][position * self.size : (position + 1) * self.size]
+        batch = self._order[1][position * self.size : (position + 1) * self.size]
+        index = batch.tensor_split(self._world)[self._rank]
         self._drawn += 1
         return ImageBatch(self._values[index], self.data.labels[index], index, epoch)
 

@@ -18,7 +18,7 @@ class Meter:
     def elapsed_s(self) -> float:
         return time.perf_counter() - self._origin_s
 
-    def lap(self, step: int, count: int) -> dict[str, float]:
+    def lap(self, step: int, count: float) -> dict[str, float]:
         """Since the last lap or pause: samples a second, `count` of them seen, and the time left at the mean rate so far."""
         now = time.perf_counter()
         lap_s = max(now - self._mark[1], 1e-9)

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from gipi.config import OptimConfig
+from gipi.engine.agree import Total
 from gipi.engine.place import Place
 from gipi.engine.schedule import by_depth, share
+from gipi.engine.spread import replica, rule_state, set_rule_state, shard, unheard
 from gipi.ops.metrics import Mean, Metrics, merge
 
 LossFn = Callable[[Any], tuple[Tensor, int, Metrics]]
@@ -32,17 +34,35 @@ class Optim:
 
     steps: how often `minimize` will be called, which a schedule needs to know.
     first_rate: share of the learning rate that the net's first layer takes; it grows by depth to the whole rate of the last.
+    called: the module that a loss calls, if it is not `net` itself.  partly: some weights may take no part in a step.
     averaged: the net to evaluate and to save: a copy whose weights and floating-point buffers are the exponential running average
     of those of `net` if `config.ema` is set, else `net` itself.
+    replica: what a loss must call, so that several processes train one net.
     """
 
-    def __init__(self, net: nn.Module, config: OptimConfig, place: Place, steps: int, *, first_rate: float = 1.0) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        config: OptimConfig,
+        place: Place,
+        steps: int,
+        *,
+        first_rate: float = 1.0,
+        called: nn.Module | None = None,
+        partly: bool = False,
+    ) -> None:
         self._config, self._place, self._steps = config, place, steps
+        self.averaged = deepcopy(net).requires_grad_(False).eval() if config.ema else net
+        if place.shard:
+            shard(net, place)
+            if config.ema:
+                shard(self.averaged, place)
+        self.replica = replica(called or net, place, partly=partly)
         self._weights = [weight for weight in net.parameters() if weight.requires_grad]
         groups = by_depth(self._weights, first_rate)
         self._rule = RULES[config.name](groups, lr=config.lr, weight_decay=config.weight_decay)
+        self._scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "fp16")  # pyright: ignore[reportPrivateImportUsage]
         self._net = net
-        self.averaged = deepcopy(net).requires_grad_(False).eval() if config.ema else net
         self._step = 0
 
     @property
@@ -57,35 +77,48 @@ class Optim:
         return config.lr * share(config.schedule, self._step, self._steps, warmup=config.warmup, final=config.final)
 
     def minimize(self, loss_fn: LossFn, batch: Any) -> Metrics:
-        """One update. Returns the metrics of `loss_fn` and the loss itself, over the whole batch.
+        """One update. Returns the metrics of `loss_fn` and the loss itself, over this process's part of the batch.
 
         loss_fn(part) -> (mean loss, the count it is the mean of, metrics); a part is the batch or, with `accumulate`, a slice.
-        Counts weigh the parts, so ragged parts (captions of different length) give the gradient of the whole batch's mean.
+        Counts weigh the parts and the processes, so ragged ones (captions of different length) give the gradient of the whole
+        batch's mean.
         """
         self._rule.zero_grad(set_to_none=True)
         metrics: Metrics = {"loss": Mean(0.0, 0)}
-        total = 0
-        for part in _parts(batch, self._config.accumulate):
-            with self._place.autocast():
-                loss, count, part_metrics = loss_fn(part)
-            if count == 0:  # the mean of nothing is not a number
-                continue
-            (loss if self._config.accumulate == 1 else loss * count).backward()
-            total += count
-            metrics = merge(metrics, {"loss": Mean(loss.detach() * count, count), **part_metrics})
-        if self._config.accumulate > 1 and total:
-            for weight in self._weights:
-                if weight.grad is not None:
-                    weight.grad /= total
+        parts = [*_parts(batch, self._config.accumulate)]
+        alone = self._place.world == 1
+        whole = len(parts) == 1 and alone
+        total, everywhere = 0, None
+        for part in parts:
+            last = part is parts[-1]
+            with unheard(self.replica, last):
+                with self._place.autocast():
+                    loss, count, part_metrics = loss_fn(part)
+                total += count
+                everywhere = Total(total, self._place) if last else None  # on its way during the backward pass
+                if count:
+                    metrics = merge(metrics, {"loss": Mean(loss.detach() * count, count), **part_metrics})
+                elif alone:  # the mean of nothing is not a number
+                    continue
+                self._scaler.scale(loss if whole else loss.nan_to_num() * count).backward()
+        self._update(1.0 if whole or not everywhere else self._place.world / max(1.0, everywhere.wait()))
+        return metrics
+
+    def _update(self, factor: float) -> None:
+        """One step of the rule, by the gradients times `factor`, which makes means over the whole batch of them."""
+        grads = [weight.grad for weight in self._weights if weight.grad is not None]
+        if factor != 1 and grads:
+            torch._foreach_mul_(grads, factor)  # pyright: ignore[reportPrivateImportUsage]
         if self._config.clip:
+            self._scaler.unscale_(self._rule)
             nn.utils.clip_grad_norm_(self._weights, self._config.clip)
         for group in self._rule.param_groups:
             group["lr"] = self.lr * group["share"]
-        self._rule.step()
+        self._scaler.step(self._rule)
+        self._scaler.update()
         self._step += 1
         if self._config.ema:
             self._average()
-        return metrics
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -99,10 +132,15 @@ class Optim:
 
     def state_dict(self) -> dict[str, Any]:
         average = {"average": self.averaged.state_dict()} if self._config.ema else {}
-        return {"rule": self._rule.state_dict(), "step": self._step, **average}
+        rule = rule_state(self._net, self._rule) if self._place.shard else self._rule.state_dict()
+        return {"rule": rule, "step": self._step, "scaler": self._scaler.state_dict(), **average}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._rule.load_state_dict(state_dict["rule"])
+        if self._place.shard:
+            set_rule_state(self._net, self._rule, state_dict["rule"])
+        else:
+            self._rule.load_state_dict(state_dict["rule"])
+        self._scaler.load_state_dict(state_dict["scaler"])
         if self._config.ema:
             self.averaged.load_state_dict(state_dict["average"])
         self._step = state_dict["step"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import re
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,29 +10,72 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from gipi.config import RunConfig, Switch
+from gipi.engine.machine import cores, fast_bf16, free_memory, keep_memory, set_deterministic
 from gipi.errors import ConfigError, DeviceError, nearest
 
 M = TypeVar("M", bound=nn.Module)
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
+PAYS = 1e17  # floating-point operations of a training on a GPU that make up for a minute of compiling
 
 
 @dataclass(frozen=True)
 class Place:
-    """dtype: of the heavy layers; weights, losses and updates stay float32."""
+    """precision: of the heavy layers; weights, losses and updates stay float32.
+
+    layout: channels-last, which every fast kernel wants, or contiguous.
+    compile, resident: as asked; `compiles` and `holds` decide them for a net and a data set.
+    rank, world: which of how many processes that train together this one is.  shard: they split weights and updates.
+    """
 
     device: torch.device
-    dtype: torch.dtype
+    precision: str
     seed: int
+    layout: str = "channels-last"
+    compile: Switch = "auto"
+    resident: Switch = "auto"
+    rank: int = 0
+    world: int = 1
+    shard: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.precision]
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.rank == 0
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+        """Sharded weights come in the number format that their policy says."""
+        reduced = self.dtype != torch.float32 and not self.shard
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=reduced)
 
     def put_net(self, net: M) -> M:
-        """The net on the device, its convolutions in channels_last, which every fast kernel wants."""
-        return net.to(device=self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        """The net on the device, its convolutions in the layout; weights that are to be sharded must stay contiguous."""
+        if self.shard:
+            return net.to(self.device)
+        return net.to(device=self.device, memory_format=LAYOUTS[self.layout])  # pyright: ignore[reportCallIssue]
 
     def put_images(self, images: Tensor) -> Tensor:
-        return images.to(device=self.device, memory_format=torch.channels_last)
+        return images.to(device=self.device, memory_format=LAYOUTS[self.layout])
+
+    def compiles(self, work: float) -> bool:
+        """Whether a training of that many floating-point operations is worth a compiled net.
+
+        A CPU trains these nets no faster compiled, as `gipi bench ladder` shows.
+        """
+        return self.compile == "on" or (self.compile == "auto" and self.device.type == "cuda" and work > PAYS)
+
+    def holds(self, size: int) -> bool:
+        """Whether so many bytes of images are to lie on the device, or in a CPU's memory: in auto, half of what is free."""
+        if self.resident != "auto":
+            return self.resident == "on"
+        if self.device.type == "cuda":
+            return size <= torch.cuda.mem_get_info(self.device)[0] / 2
+        return size <= free_memory() / 2
 
     def random_state(self) -> dict[str, Tensor]:
         """State of the random numbers that layers such as dropout draw."""
@@ -49,50 +90,84 @@ class Place:
             torch.cuda.set_rng_state(state["cuda"], self.device)
 
     def __str__(self) -> str:
-        name = next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
         threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
-        return f"{self.device}{threads}, {name}, channels_last"
+        together = f", process {self.rank + 1} of {self.world}{', sharded' if self.shard else ''}" if self.world > 1 else ""
+        return f"{self.device}{threads}, {self.precision}, {self.layout}{together}"
 
 
-def decide_place(*, device: str = "auto", precision: str = "auto", seed: int = 0) -> Place:
-    """Choose device and number format for this machine.
+def place_for(run: RunConfig, *, rank: int = 0, world: int = 1) -> Place:
+    """The place that a configuration asks for, as `decide_place` decides it; settings of the process are made, too."""
+    set_deterministic(run.deterministic)
+    return decide_place(
+        device=run.device,
+        precision=run.precision,
+        seed=run.seed,
+        layout="channels-last" if run.memory_format == "auto" else run.memory_format,
+        compile=run.compile,
+        resident=run.resident,
+        threads=run.threads,
+        rank=rank,
+        world=world,
+        shard=run.shard,
+    )
+
+
+def decide_place(
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    seed: int = 0,
+    layout: str = "channels-last",
+    compile: Switch = "auto",
+    resident: Switch = "auto",
+    threads: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    shard: bool = False,
+) -> Place:
+    """Choose device, number format and threads for this machine.
 
     device: auto, cpu, cuda or cuda:N; of several processes that torchrun started, each takes the CUDA device of its LOCAL_RANK.
-    precision: auto, fp32 or bf16; auto takes bf16 where it is measured to be faster: CUDA devices, CPUs with AMX or AVX512-BF16.
-    On Linux with glibc this also sets the allocator up (see `_keep_memory`).
-    Raises ConfigError for an unknown name and DeviceError for a device or a format that this machine does not have.
+    precision: auto, fp32, tf32, bf16 or fp16; auto takes bf16 where it is measured to be faster: CUDA devices, CPUs with AMX or
+    AVX512-BF16.  threads: of a CPU process; 0 shares the cores out among the processes of this machine.
+    On Linux with glibc this also sets the allocator up (see `keep_memory`).
+    Raises ConfigError for an unknown name and DeviceError for what this machine does not have.
     """
+    if world > 1 and ":" in device:
+        raise ConfigError(f"device {device!r} for {world} processes, each of which wants its own: use --device cuda")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of torchrun on this machine
     if device == "cuda" and "LOCAL_RANK" in os.environ:  # several processes on this machine: a device for each
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if not match:
         raise ConfigError(f"no device {device!r}{nearest(device, ('auto', 'cpu', 'cuda', 'cuda:N'))}")
-    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"no device {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    if device != "cpu" and int(match[1] or 0) >= (devices := torch.cuda.device_count()):
+        if world > 1:
+            raise DeviceError(f"{local} processes, but this machine has {devices} CUDA devices: use --processes {devices}")
+        raise DeviceError(f"no device {device!r}: this machine has {devices} CUDA devices; use --device cpu")
+    if layout not in LAYOUTS:
+        raise ConfigError(f"no memory format {layout!r}{nearest(layout, LAYOUTS)}")
     chosen = torch.device(device)
     if precision == "auto":
-        precision = "bf16" if _fast_bf16(chosen) else "fp32"
+        precision = "bf16" if fast_bf16(chosen) else "fp32"
     if precision not in DTYPES:
         raise ConfigError(f"no precision {precision!r}{nearest(precision, ('auto', *DTYPES))}")
     if chosen.type == "cpu":
-        _keep_memory()
-    return Place(chosen, DTYPES[precision], seed)
+        _check_cpu(precision, world, local)
+        keep_memory()
+        if threads or world > 1:
+            torch.set_num_threads(threads or max(1, cores() // local))
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    return Place(chosen, precision, seed, layout, compile, resident, rank, world, shard)
 
 
-def _fast_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # The public torch.cpu.get_capabilities is missing in the oldest torch that we allow.
-    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-
-
-def _keep_memory() -> None:
-    """Let glibc keep freed blocks: giving big activations back and faulting them in again costs a third of the time."""
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return
-    mallopt = ctypes.CDLL("libc.so.6").mallopt
-    mallopt(-4, 0)  # M_MMAP_MAX: no block gets a mapping of its own
-    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: the heap's top is not given back
-    mallopt(-2, 256 << 20)  # M_TOP_PAD: it grows in steps of 256 MiB
+def _check_cpu(precision: str, world: int, local: int) -> None:
+    if precision == "tf32":
+        raise DeviceError("tf32 is a number format of CUDA devices: use --precision fp32 or bf16 on a CPU")
+    if precision == "fp16" and not torch.cpu._is_amx_fp16_supported():
+        raise DeviceError("this CPU has no unit for fp16 (AMX-FP16): use --precision fp32 or bf16")
+    if world > 1 and local > cores():
+        raise DeviceError(f"{local} processes, but this machine has {cores()} cores: use --processes {cores()} or fewer")

@@ -9,16 +9,20 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def stop_signal() -> Iterator[list[str]]:
-    """A list that holds the signal's name once one came; a second one then ends the process as usual."""
+def stop_signal(*, once: bool = False) -> Iterator[list[str]]:
+    """A list that holds the signal's name once one came; a second one then ends the process as usual.
+
+    once: a second one changes nothing, as a launcher sends one to each process that the terminal has sent one already.
+    """
     got: list[str] = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield got
         return
 
     def note(number: int, frame: object) -> None:
-        got.append(signal.Signals(number).name)
-        restore()
+        got[:] = [signal.Signals(number).name]
+        if not once:
+            restore()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -33,13 +33,16 @@ class Task(Protocol):
         ...
 
     def step(self, batch: Any) -> Metrics:
-        """Change the weights once; tensors in the result stay on the device."""
+        """Change the weights once; tensors in the result stay on the device. Of several processes: metrics of its own part."""
         ...
 
     def evaluate(self) -> Metrics:
-        """Score on held-out data, the headline first; empty if there is none. Never draws from the training's random numbers."""
+        """Score on held-out data, the headline first; empty if there is none. Never draws from the training's random numbers.
+
+        Several processes call it together, and each gets the score of the whole.
+        """
         ...
 
     def save_model(self, path: Path) -> None:
-        """Write the single-file model: the nets alone, with their card."""
+        """Write the single-file model: the nets alone, with their card. Several processes call it, the first one writes."""
         ...

@@ -43,6 +43,17 @@ class Backbone(nn.Module):
         setattr(self.get_submodule(owner), name, fresh_head(self.head, classes))
 
 
+class Answer(nn.Module):
+    """The last part of a net, `answer`, as a module of its own: what is trained where the embeddings are known."""
+
+    def __init__(self, net: Backbone) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, embedded: Tensor) -> Float[Tensor, "n k"]:
+        return self.net.answer(embedded)
+
+
 def fresh_head(old: nn.Linear | nn.Conv2d, classes: int) -> nn.Linear | nn.Conv2d:
     """A last layer in place of `old`, for so many classes: weights of standard deviation 0.01, no biases yet."""
     new = nn.Linear(old.in_features, classes) if isinstance(old, nn.Linear) else nn.Conv2d(old.in_channels, classes, 1)

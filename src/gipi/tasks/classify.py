@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gipi import catalog
 from gipi.config import AugmentConfig, Config
-from gipi.data.stream import ImageBatch, ImageSet, ImageStream
+from gipi.data.ahead import Ahead
+from gipi.data.stream import ImageBatch, ImageStream
+from gipi.engine.agree import same_buffers
+from gipi.engine.batchnorm import synchronise
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
 from gipi.engine.task import Stateful
 from gipi.errors import GipiWarning
 from gipi.inspect.training import write_training_report
+from gipi.model import Card
+from gipi.models.backbone import Answer
 from gipi.ops.augment import augment, mix
 from gipi.ops.metrics import Mean, Metrics, correct, values
 from gipi.runs import Run
-from gipi.tasks.classifier import Classifier
-from gipi.tasks.images import load_images, own_validation
-from gipi.tasks.start import Start, start
+from gipi.tasks.classifier import ALONE, Classifier
+from gipi.tasks.images import TrainingImages, load_images, training_images
+from gipi.tasks.start import start
 
-RESIDENT = 2 << 30  # bytes of training images up to which they lie on the device
-
-
-class TrainingImages(NamedTuple):
-    """Images to train on, images held out, digest of the sets that both are from."""
-
-    train: ImageSet
-    held_out: ImageSet | None
-    digest: dict[str, str]
+log = logging.getLogger("gipi")
 
 
 class Classify:
-    """Training a classifier. `steps` and `every` are the length of the training and of an epoch.
+    """Training a classifier, alone or as one of several processes. `steps` and `every`: length of the training, of an epoch.
 
     images: what `training_images` gives for the configuration, where several trainings share it.
     """
@@ -55,23 +54,40 @@ class Classify:
             )
         net, card = begun.build(train, digest)
         self.model = Classifier(net.train(), card, place)
+        if config.run.sync_batchnorm:
+            synchronise(net, place)
         self._net: Any = self.model.net  # a Backbone, GoogLeNet with an AUXILIARY_WEIGHT
         # With a body that stays as it is and images that stay as they are, the body's work is done once for all steps.
         still = config.transfer.frozen == 1 and config.data.augment == AugmentConfig()
         self._embedded = self.model.embed(train).to(train.labels.device) if still else None
         self._held_out_embedded = self.model.embed(self._held_out) if still and self._held_out else None
-        self._stream = ImageStream(train, config.data.batch, config.run.seed, self._embedded)
-        self.every = self._stream.batches_per_epoch
+        stream = ImageStream(train, config.data.batch, config.run.seed, self._embedded, rank=place.rank, world=place.world)
+        self.every = stream.batches_per_epoch
         self.steps = config.run.epochs * self.every
-        self._optim = Optim(net, config.optim, place, self.steps, first_rate=config.transfer.first_rate)
+        resident = still or place.holds(train.images.nbytes)
+        self._source = stream if resident else Ahead(stream, lambda batch: batch.to(place.device))
+        compiled = place.compiles(_work(card, len(train) * config.run.epochs))
+        self._optim = Optim(
+            net,
+            config.optim,
+            place,
+            self.steps,
+            first_rate=config.transfer.first_rate,
+            called=Answer(self._net) if still else None,
+            partly=config.transfer.frozen > 0,
+        )
+        if compiled:
+            net.compile()
         self.answering = Classifier(self._optim.averaged, card, place)  # what is evaluated and saved
         self._config, self._place = config, place
+        where = "images resident" if resident else "images fetched ahead"
+        log.info("%s, %s, %s", place, where, "compiled" if compiled else "not compiled")
 
     def parts(self) -> dict[str, Stateful]:
-        return {"net": self.model.net, "optim": self._optim, "stream": self._stream}
+        return {"net": self.model.net, "optim": self._optim, "stream": self._source}
 
     def source(self) -> Iterator[ImageBatch]:
-        return self._stream
+        return self._source
 
     def prepare(self, batch: ImageBatch) -> ImageBatch:
         """The batch as the net is fed it: augmented, scaled, mixed."""
@@ -105,8 +121,7 @@ class Classify:
                 layer.eval()
 
     def _loss(self, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
-        net = self._net
-        return self.loss(net(part.images) if self._embedded is None else net.answer(part.images), part)
+        return self.loss(self._optim.replica(part.images), part)
 
     def loss(self, logits: Tensor | tuple[Tensor, ...], part: ImageBatch) -> tuple[Tensor, int, Metrics]:
         """(mean loss, count, metrics) of logits (n, classes) for a prepared batch, or of those and an auxiliary head's."""
@@ -125,6 +140,7 @@ class Classify:
         return torch.lerp(others, own, part.own).mean()
 
     def evaluate(self) -> Metrics:
+        same_buffers(self.answering.net, self._place)
         return self.answering.evaluate(self._held_out, self._held_out_embedded).metrics if self._held_out else {}
 
     def save_model(self, path: Path) -> None:
@@ -141,16 +157,19 @@ def conclude(run: Run, model: Classifier, config: Config, report: bool, more: di
     more: further numbers for the row.
     """
     data = load_images(config.data.name, "test", short=model.card.preprocess.short, broken=config.data.broken)
-    result = Classifier(model.net, model.card, replace(model.place, dtype=torch.float32)).evaluate(data)
+    result = Classifier(model.net, model.card, replace(model.place, precision="fp32")).evaluate(data)
     numbers = values(result.metrics)
     card = replace(model.card, metrics=numbers, data={**model.card.data, f"{data.name}/test": data.digest()})
     Classifier(model.net, card, model.place).save(run.model_path)
+    if not model.place.first:
+        return
     last = run.rows()[-1]
     run.append({"split": "test", "step": last["step"], "steps": last["steps"], "time_s": last["time_s"], **numbers, **more})
     if report:
+        net = Classifier.load(run.model_path, ALONE).net if model.place.shard else model.net
         write_training_report(
             run,
-            model.net,
+            net,
             card,
             images=data.images,
             labels=data.labels,
@@ -160,20 +179,7 @@ def conclude(run: Run, model: Classifier, config: Config, report: bool, more: di
         )
 
 
-def training_images(config: Config, place: Place, begun: Start | None = None) -> TrainingImages:
-    """The images that a configuration trains on, on the device if they are few, and those it holds out.
-
-    Pictures that come with a validation part of their own give none of the training part away.
-    Raises ConfigError for an unknown data set or a part of it that leaves nothing, DataError if it cannot be had.
-    """
-    short = (begun or start(config)).short
-    train, held_out = load_images(config.data.name, "train", short=short, broken=config.data.broken), None
-    digest = {f"{train.name}/train": train.digest()}
-    if config.data.holdout:
-        held_out = own_validation(config.data.name, short=short, broken=config.data.broken)
-        if held_out is None:
-            train, held_out = train.hold_out(config.data.holdout)
-    if config.data.limit:
-        train = train.limit(config.data.limit)
-    resident = place.device.type == "cpu" or train.images.nbytes <= RESIDENT
-    return TrainingImages(train.to(place.device) if resident else train, held_out, digest)
+def _work(card: Card, images: int) -> float:
+    """Floating-point operations of training on so many images: two a multiply-add, forward once and backward twice."""
+    net, (_, height, width) = catalog.NETS[card.net], card.image
+    return 6 * net.multiply_adds * height * width / (net.input[1] * net.input[2]) * images

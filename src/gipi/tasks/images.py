@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from gipi import catalog
+from gipi.config import Config
 from gipi.data.folder import find, folder, has_validation
 from gipi.data.stream import ImageSet
+from gipi.engine.place import Place
 from gipi.errors import ConfigError
+from gipi.tasks.start import Start, start
 
 SHORT = 256  # shorter side of pictures of any size, unless a model says otherwise
+
+
+class TrainingImages(NamedTuple):
+    """Images to train on, images held out, digest of the sets that both are from."""
+
+    train: ImageSet
+    held_out: ImageSet | None
+    digest: dict[str, str]
 
 
 def load_images(name: str, split: str, *, short: int = SHORT, broken: float = 0.01) -> ImageSet:
@@ -37,3 +49,22 @@ def own_validation(name: str, *, short: int, broken: float) -> ImageSet | None:
 
 def _is_path(name: str) -> bool:
     return name not in catalog.DATASETS and (os.sep in name or Path(name).expanduser().exists())
+
+
+def training_images(config: Config, place: Place, begun: Start | None = None) -> TrainingImages:
+    """The images that a configuration trains on, on the device if they are few, and those it holds out.
+
+    Pictures that come with a validation part of their own give none of the training part away.
+    Raises ConfigError for an unknown data set or a part of it that leaves nothing, DataError if it cannot be had.
+    """
+    short = (begun or start(config)).short
+    train, held_out = load_images(config.data.name, "train", short=short, broken=config.data.broken), None
+    digest = {f"{train.name}/train": train.digest()}
+    if config.data.holdout:
+        held_out = own_validation(config.data.name, short=short, broken=config.data.broken)
+        if held_out is None:
+            train, held_out = train.hold_out(config.data.holdout)
+    if config.data.limit:
+        train = train.limit(config.data.limit)
+    resident = place.holds(train.images.nbytes)
+    return TrainingImages(train.to(place.device) if resident else train, held_out, digest)

@@ -1,4 +1,4 @@
-"""Training by a configuration: one net, or several as an ensemble that any number of processes may share.
+"""Training an ensemble, which any number of processes may share.
 
 OUT/member-0, OUT/member-1, ... are ordinary runs, each trained by the process that claims its folder; whichever process then
 finds all of them done writes the ensemble into OUT. Where that is faster, one process trains all together, in OUT itself.
@@ -6,53 +6,26 @@ finds all of them done writes the ensemble into OUT. Where that is faster, one p
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 
-from gipi import catalog
 from gipi.config import Config
-from gipi.engine.loop import fit
-from gipi.engine.place import Place, decide_place
-from gipi.errors import ConfigError, RunError
+from gipi.engine.place import Place, place_for
+from gipi.engine.ranks import launched
+from gipi.errors import RunError
 from gipi.runs import Row, Run, claim
 from gipi.tasks.classifier import Classifier
 from gipi.tasks.classify import conclude
-from gipi.tasks.stacked import StackedClassify, ensemble, spread
+from gipi.tasks.stacked import ensemble, spread
+from gipi.tasks.training import Echo, new_task, train_one, why
 
-Echo = Callable[[Row], None]
 # Where one stacked net is faster than one member after another. bench/members.py measures it; on CUDA it is an expectation yet.
 TOGETHER = {"cpu": False, "cuda": True}
-
-
-def train_one(config: Config, open_run: Callable[[], Run], report: bool) -> Run:
-    """Train in one go, from the state that the run holds, if any; `members` of the configuration as one stacked net.
-
-    open_run: called once the configuration has been found to be possible.
-    """
-    place = _place(config)
-    with torch.random.fork_rng(enabled=True):  # the caller's random numbers are left as they are
-        torch.manual_seed(place.seed)
-        task = StackedClassify(config, place) if config.run.members > 1 else _task(config, place)
-        run = open_run()
-        try:
-            run.write_json("env.json", {**run.environment(), "place": str(place)})
-            if stopped := fit(task, place, run, task.steps, task.every):
-                run.end("stopped", stopped)
-                return run
-            task.finish(run, report)
-        except Exception as error:
-            with suppress(RunError):  # on a full disk even that cannot be written
-                run.end("failed", _why(error))
-            raise
-    run.end("done", "all steps trained")
-    return run
 
 
 def train_members(config: Config, open_run: Callable[[], Run], echo: Echo | None, report: bool) -> Run:
@@ -60,9 +33,9 @@ def train_members(config: Config, open_run: Callable[[], Run], echo: Echo | None
 
     echo: called with the rows of the members, too, which have their number as "member".
     """
-    alone, place = config.members(), _place(config)
+    alone, place = config.members(), place_for(config.run)
     with torch.random.fork_rng(enabled=True):
-        _task(alone[0], place)  # refuses what is impossible before anything is written
+        new_task(alone[0], place)  # refuses what is impossible before anything is written
     run = open_run()
     if run.ended() == "done":  # by other processes that started earlier
         return run
@@ -81,7 +54,7 @@ def train_members(config: Config, open_run: Callable[[], Run], echo: Echo | None
                     run.end("done", "all members trained")
     except Exception as error:
         with suppress(RunError):
-            _note(run, "failed", _why(error))
+            _note(run, "failed", why(error))
         raise
     return run
 
@@ -101,22 +74,6 @@ def join(config: Config, path: Path, echo: Echo | None) -> Run:
     return run
 
 
-def processes(config: Config, out: Path | None) -> int:
-    """How many processes torchrun has started for this training. Raises ConfigError if they would not share one ensemble."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count > 1 and (config.run.members == 1 or out is None):
-        raise ConfigError(f"{count} processes (WORLD_SIZE) share the members of one ensemble: give --members N and --out FOLDER")
-    return count
-
-
-def _place(config: Config) -> Place:
-    return decide_place(device=config.run.device, precision=config.run.precision, seed=config.run.seed)
-
-
-def _task(config: Config, place: Place) -> Any:
-    return catalog.resolve(catalog.entry(catalog.KINDS, config.kind, "kind").factory)(config, place)
-
-
 def _together(config: Config, place: Place, run: Run) -> bool:
     """Whether all members train as one stacked net: as the run began, else where it is faster.
 
@@ -126,7 +83,7 @@ def _together(config: Config, place: Place, run: Run) -> bool:
     if (run.path / "state-0.pt").exists() or (run.path / "member-0").exists():
         return (run.path / "state-0.pt").exists()
     apart = config.optim.clip > 0 or config.optim.accumulate > 1 or config.transfer.weights != ""
-    return TOGETHER[place.device.type] and not apart and processes(config, run.path) == 1
+    return TOGETHER[place.device.type] and not apart and launched()[1] == 1
 
 
 def _train_unclaimed(members: dict[Path, Config], echo: Echo | None, report: bool) -> str:
@@ -139,7 +96,8 @@ def _train_unclaimed(members: dict[Path, Config], echo: Echo | None, report: boo
                 if not mine or _done(path):
                     continue
                 shown = (lambda row, number=number: echo({**row, "member": number})) if echo else None
-                run = train_one(config, lambda path=path, config=config, shown=shown: _open(path, config, shown), report)
+                own = lambda path=path, config=config, shown=shown: _open(path, config, shown)  # noqa: E731
+                run = train_one(config, own, report, alone=True)
                 if run.ended() == "stopped":
                     return run.why()
                 trained = True
@@ -167,10 +125,6 @@ def _note(run: Run, status: str, why: str) -> None:
                     run.end(status, why)
                 return
         time.sleep(0.05)
-
-
-def _why(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _finish(run: Run, config: Config, paths: list[Path], place: Place, report: bool) -> None:

@@ -81,7 +81,7 @@ class StackedClassify:
         """Look at the test set, once, with the ensemble and with each member."""
         whole = self._answering()
         data = load_images(self._config.data.name, "test", short=whole.card.preprocess.short, broken=self._config.data.broken)
-        exact = replace(self._place, dtype=torch.float32)
+        exact = replace(self._place, precision="fp32")
         judges = [Classifier(member.answering.net, whole.card, exact) for member in self._members]
         conclude(run, whole, self._config, report, spread([judge.evaluate(data).metrics["accuracy"].value for judge in judges]))
 
