@@ -179,6 +179,8 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(path: tuple[str, ...], val
         pytest.skip("any word may be a name; the catalogue and the machine decide")
     if path == ("net", "args") and isinstance(value, dict):
         pytest.skip("which arguments there are, the net decides")
+    if value is True and path in (("run", "deterministic"), ("run", "shard"), ("run", "sync_batchnorm")):
+        pytest.skip("it is of the right type")
     with pytest.raises(ConfigError, match=path[-1]):
         Config.from_json(nested(path, value))
 

@@ -89,7 +89,8 @@ def test_features_computed_once_train_as_the_frozen_net_does():
     once, always = task(config, letters(config)), task(config, letters(config))
     assert once._embedded is not None
     always._embedded = None
-    always._stream._values = always._stream.data.images
+    always._source._values = always._source.data.images
+    always._optim.replica = always.model.net
     for _ in range(20):
         batches = next(once.source()), next(always.source())
         losses = [task.step(batch)["loss"].value for task, batch in zip((once, always), batches, strict=True)]

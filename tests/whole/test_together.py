@@ -123,6 +123,7 @@ def test_a_killed_process_is_replaced_and_the_training_ends_as_if_nothing_had_be
     assert steps == [(row["split"], row["step"]) for row in rows(straight)], "rows are neither lost nor double"
 
 
+@pytest.mark.slow
 def test_without_a_restart_a_killed_process_ends_the_training_with_a_word_on_how_to_go_on(straight: Path, tmp_path: Path):
     out = tmp_path / "run"
     command = [*GIPI, "train", "deepconvnet-digits", *FLAGS, "--processes", "2", "--out", str(out)]
@@ -138,7 +139,7 @@ def test_without_a_restart_a_killed_process_ends_the_training_with_a_word_on_how
     assert same_weights(out, straight)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_a_signal_stops_all_of_them_saved(straight: Path, tmp_path: Path, name: str):
     out = tmp_path / "run"
     command = [*GIPI, "train", "deepconvnet-digits", *FLAGS, "--processes", "2", "--out", str(out)]
@@ -158,6 +159,7 @@ def test_a_signal_stops_all_of_them_saved(straight: Path, tmp_path: Path, name: 
     assert same_weights(out, straight)
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_same_training_and_a_second_time_finds_it_done(straight: Path, tmp_path: Path):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gipi", "train",
@@ -169,6 +171,7 @@ def test_torchrun_starts_the_same_training_and_a_second_time_finds_it_done(strai
         assert same_weights(out, straight)
 
 
+@pytest.mark.slow
 def test_sharded_training_by_the_command_line(tmp_path: Path):
     out = tmp_path / "run"
     done = train(out, "--processes", "2", "--shard", "--epochs", "1")
