@@ -126,6 +126,7 @@ def gipi_loop(rung: Rung, config: Config, train: ImageSet, held_out: ImageSet, p
     """The engine's own step."""
     torch.manual_seed(config.run.seed)
     task = Classify(config, place, TrainingImages(train, held_out, {}))
+    place.draw_apart()
 
     def losses() -> Iterator[Tensor]:
         for batch in task.source():

@@ -77,6 +77,11 @@ class Place:
             return size <= torch.cuda.mem_get_info(self.device)[0] / 2
         return size <= free_memory() / 2
 
+    def draw_apart(self) -> None:
+        """From here on each process draws random numbers of its own, such as the masks of dropout."""
+        if not self.first:
+            torch.manual_seed(self.seed + 1_000_003 * self.rank)
+
     def random_state(self) -> dict[str, Tensor]:
         """State of the random numbers that layers such as dropout draw."""
         state = {"cpu": torch.get_rng_state()}

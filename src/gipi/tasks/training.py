@@ -36,8 +36,7 @@ def train_one(config: Config, open_run: Callable[[], Run], report: bool, *, alon
     with torch.random.fork_rng(enabled=True), joined(place, config.run.timeout_s, _same(config)):
         torch.manual_seed(place.seed)
         task = new_task(config, place)
-        if not place.first:
-            torch.manual_seed(place.seed + 1_000_003 * place.rank)  # each process drops out others
+        place.draw_apart()
         run = _opened(open_run, place)
         try:
             run.write_json("env.json", {**run.environment(), "place": str(place)})
