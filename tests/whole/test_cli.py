@@ -115,7 +115,7 @@ def test_textbook_weights_are_imported(tmp_path):
         (("train", "--data=digits", "--data.holdout", "0.95"), 2, "data.holdout is 0.95"),
         (("train", "--device", "tpu"), 2, "no device 'tpu'"),
         (("train", "--resume", "nowhere"), 1, "nowhere is not a run folder"),
-        (("train", "--resume", "nowhere", "--epochs", "3"), 2, "leave the other flags out"),
+        (("train", "--resume", "nowhere", "--epochs", "3"), 2, "of the other flags only --processes"),
         (("eval", "deepconvnet-mnits"), 1, "did you mean 'deepconvnet-mnist'"),
         (("eval", "deepconvnet-mnist", "--data", "mnits"), 2, "did you mean 'mnist'"),
         (("eval", "deepconvnet-mnist", "--data", "digits", "--split", "tset"), 2, "tset"),

@@ -160,4 +160,4 @@ def test_asked_wrongly(run, tmp_path, monkeypatch, capsys):
     assert "no model 'nowhere'" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert gipi(monkeypatch, *TRAIN) == 2
-    assert "give --members N and --out FOLDER" in capsys.readouterr().err
+    assert "give --out FOLDER" in capsys.readouterr().err

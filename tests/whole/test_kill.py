@@ -42,6 +42,8 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
         return {name: (value.dtype, tuple(value.shape), value.contiguous().numpy().tobytes())}
     if isinstance(value, dict):
         return {key: leaf for part in value for key, leaf in flat(value[part], f"{name}.{part}").items()}
+    if isinstance(value, list) and name.endswith("random"):  # of each process
+        return flat(dict(enumerate(value)), name)
     return {name: value}
 
 
@@ -248,6 +250,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_stopped_by_a_signal_it_says_how_to_go_on_and_that_is_straight(number: int, status: int, straight: Path, tmp_path: Path):
     process = gipi([*TRAIN, "--out", "a run"], tmp_path)
     assert process.stderr is not None
+    assert process.stderr.readline().startswith("gipi: cpu, ")  # where it trains
     line = process.stderr.readline()
     assert "validation" in line, line + process.stderr.read()
     process.send_signal(number)

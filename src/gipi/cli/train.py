@@ -72,7 +72,7 @@ def train(argv: list[str]) -> int:
             run = api.resume(args.resume, processes=count, echo=echo, max_restarts=args.max_restarts)
         else:
             run = api.train(config, out=args.out, echo=echo, max_restarts=args.max_restarts)
-    if echo is None:  # the first process says what there is to say
+    if echo is None and run.config()["run"]["members"] == 1:  # the first process says what there is to say
         return STOPPED[run.why()] if run.ended() == "stopped" else 0
     config = Config.from_json(run.config())
     members, data, ended = config.run.members, config.data.name, run.ended()
