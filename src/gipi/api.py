@@ -58,6 +58,7 @@ def train(
     Raises ConfigError, DataError or DeviceError before anything is written, RunError if the training cannot go on.
     """
     config = resolve(for_processes(config, out))
+    _check_restarts(max_restarts, config.run.processes)
     path, (_, world) = out or new_run_path(config.recipe or config.net.name), launched()
 
     def create() -> Run:
@@ -90,6 +91,11 @@ def _train_with_others(config: Config, path: Path, create: Callable[[], Run], ec
     return run if run.ended() == "done" else train_one(begun, lambda: run, report)
 
 
+def _check_restarts(max_restarts: int, processes: int) -> None:
+    if max_restarts and (processes == 1 or launched()[1] > 1):
+        raise ConfigError(f"--max-restarts {max_restarts} is for several processes that gipi starts: give --processes 2 or more")
+
+
 def recipe_for(data: str) -> tuple[Config, str]:
     """(a configuration for pictures of one's own, a sentence that says what was found and chosen): see `tasks/choose.py`."""
     return choose(data)
@@ -107,11 +113,15 @@ def resume(
     config = Config.from_json(run.config())
     if world == 1 and run.ended() == "done":
         raise RunError(f"{path} is done: train again with another --out, or look at it: gipi eval {path}")
+    if processes and (world > 1 or config.run.members > 1):
+        raise ConfigError(f"--processes {processes}: torchrun says how many there are, and an ensemble's members share nothing")
     if config.run.members > 1:
+        _check_restarts(max_restarts, 1)
         return train_members(config, lambda: run, echo, report)
     if run.ended() == "done":
         return run
     count = processes or config.run.processes
+    _check_restarts(max_restarts, count)
     if count == 1 and config.run.shard:
         raise ConfigError("the weights of this run are saved in shards: go on with --processes 2 or more")
     if world == 1 and count > 1:

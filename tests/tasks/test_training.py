@@ -12,9 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig
+from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 from gipi.engine import loop, ranks
 from gipi.errors import ConfigError, RunError
+from gipi.model import Card, save_model
+from gipi.models.kinds import build_net
+from gipi.preprocess import Preprocess
 from gipi.runs import Run
 from gipi.tasks.classify import Classify
 from gipi.tasks.training import for_processes, train_one
@@ -100,6 +103,41 @@ def test_shards_equal_replicas(tmp_path: Path, alone: Any):
     """FSDP, 2 and 3 processes, against one process alone, which DDP equals."""
     for world in (2, 3):
         assert_same(trained(changed(shard=True), tmp_path / f"{world}", world), alone, within=1e-5)
+
+
+@pytest.mark.parametrize("frozen", [1.0, 0.5])
+def test_a_head_that_learns_alone_at_first_learns_the_same(tmp_path: Path, frozen: float):
+    """All the time on what the body makes of unchanged images, or for half of the steps; no dropout, so that two are one."""
+    begin = save_start(tmp_path / "start.safetensors")
+    data = replace(BASE.data, augment=AugmentConfig())
+    config = replace(BASE, data=data, transfer=TransferConfig(str(begin), frozen=frozen))
+    assert_same(trained(config, tmp_path / "two", 2), trained(config, tmp_path / "one"), within=1e-5)
+
+
+def save_start(path: Path) -> Path:
+    """A model of the same net with the weights of another seed."""
+    torch.manual_seed(5)
+    net = build_net(NET.name, {**NET.args, "classes": 10, "channels": 1})
+    save_model(
+        path,
+        net.state_dict(),
+        Card(
+            "classify",
+            NET.name,
+            {**NET.args, "classes": 10, "channels": 1},
+            tuple("0123456789"),
+            Preprocess((1, 28, 28), "digit"),
+        ),
+    )
+    return path
+
+
+def test_batch_norm_of_all_goes_on_in_one_process(tmp_path: Path):
+    config = changed(net={"batch_norm": True}, sync_batchnorm=True, epochs=2)
+    with pytest.raises(RunError, match="stop here"):
+        trained(config, tmp_path / "run", 2, stop_at=7)
+    weights, _ = trained(config, tmp_path / "run", 1)
+    assert all(value.isfinite().all() for value in weights.values())
 
 
 def test_synchronised_batch_norm_equals_one_process(tmp_path: Path):

@@ -17,11 +17,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gipi.engine.machine import cores
 from oracle.ranks import free_port
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals and forks are POSIX"),
-    pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two processes need two cores"),
+    pytest.mark.skipif(cores() < 2, reason="two processes need two cores"),
 ]
 FLAGS = [
     "--epochs",
@@ -188,7 +189,7 @@ def test_sharded_training_by_the_command_line(tmp_path: Path):
     [
         (["--processes", "1000"], "1000 processes, but this machine has"),
         (["--shard"], "--shard is for several processes"),
-        (["--max-restarts", "1"], "--max-restarts 1 is for several processes"),
+        (["--max-restarts", "1"], "--max-restarts 1 is for several processes that gipi starts"),
         (["--processes", "2", "--members", "2"], "need not talk to each other"),
         (["--processes", "2", "--shard", "--precision", "bf16"], "--shard on a CPU computes in fp32"),
         (["--precision", "fp16"], "no unit for fp16"),

@@ -60,15 +60,13 @@ def train(argv: list[str]) -> int:
     processes = config.run.processes
     if args.resume and (named or args.out or replace(config, run=replace(config.run, processes=1)) != recipe):
         raise ConfigError("--resume goes on with the run's own values: of the other flags only --processes may be given")
-    if args.max_restarts and processes == 1 and not args.resume:
-        raise ConfigError(f"--max-restarts {args.max_restarts} is for several processes: give --processes 2 or more")
 
     from gipi import api
 
     with Screen() as screen:
         echo = screen.show if os.environ.get("RANK", "0") == "0" else None  # of the processes that torchrun starts, the first
         if args.resume:
-            count = processes if processes > 1 else None
+            count = processes if any(word.partition("=")[0] == "--processes" for word in argv) else None
             run = api.resume(args.resume, processes=count, echo=echo, max_restarts=args.max_restarts)
         else:
             run = api.train(config, out=args.out, echo=echo, max_restarts=args.max_restarts)

@@ -54,7 +54,7 @@ class Classify:
             )
         net, card = begun.build(train, digest)
         self.model = Classifier(net.train(), card, place)
-        if config.run.sync_batchnorm:
+        if config.run.sync_batchnorm and place.world > 1:
             synchronise(net, place)
         self._net: Any = self.model.net  # a Backbone, GoogLeNet with an AUXILIARY_WEIGHT
         # With a body that stays as it is and images that stay as they are, the body's work is done once for all steps.

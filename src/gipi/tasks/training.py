@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -52,7 +53,7 @@ def train_one(config: Config, open_run: Callable[[], Run], report: bool, *, alon
     return run
 
 
-def new_task(config: Config, place: Place):
+def new_task(config: Config, place: Place) -> Any:
     """The task of the configuration's kind, or of several members as one stacked net."""
     config = config.scaled()
     if config.run.members > 1:
