@@ -6,11 +6,11 @@ from contest import BATCH, RATE, SEED, Contest
 
 contest = Contest()
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import optax  # noqa: E402
-from flax import nnx  # noqa: E402
-from jax import numpy as jnp  # noqa: E402
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax import numpy as jnp
 
 DTYPE = jnp.bfloat16 if contest.precision == "bf16" else jnp.float32
 

@@ -8,13 +8,13 @@ from contest import BATCH, RATE, SEED, Contest
 
 contest = Contest()
 
-import torch  # noqa: E402
+import torch
 
-import gipi  # noqa: E402
-from gipi.config import AugmentConfig, OptimConfig  # noqa: E402
-from gipi.engine.place import decide_place  # noqa: E402
-from gipi.ops.metrics import values  # noqa: E402
-from gipi.tasks.classify import Classify  # noqa: E402
+import gipi
+from gipi.config import AugmentConfig, OptimConfig
+from gipi.engine.place import decide_place
+from gipi.ops.metrics import values
+from gipi.tasks.classify import Classify
 
 config = gipi.RECIPES["deepconvnet-mnist"].config
 config = replace(

@@ -11,8 +11,8 @@ backend, jit = contest.variant.split()[0], "jit" in contest.variant.split()
 # TensorFlow takes oneDNN's kernels by itself only on CPUs with AVX512-VNNI or better; they are faster on others, too.
 os.environ.update(KERAS_BACKEND=backend, TF_CPP_MIN_LOG_LEVEL="2", TF_ENABLE_ONEDNN_OPTS="1")
 
-import keras  # noqa: E402
-from keras import layers  # noqa: E402
+import keras
+from keras import layers
 
 keras.utils.set_random_seed(SEED)
 if contest.precision == "bf16":

@@ -12,11 +12,11 @@ from contest import BATCH, RATE, SEED, Contest
 
 contest = Contest()
 
-import lightning as L  # noqa: E402
-import torch  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset  # noqa: E402
-from torch_net import deepconvnet  # noqa: E402
+import lightning as L
+import torch
+from torch.nn import functional as F
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+from torch_net import deepconvnet
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", ".*does not have many workers.*")

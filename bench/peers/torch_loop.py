@@ -9,9 +9,9 @@ from contest import BATCH, RATE, SEED, Contest
 
 contest = Contest()
 
-import torch  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
-from torch_net import deepconvnet  # noqa: E402
+import torch
+from torch.nn import functional as F
+from torch_net import deepconvnet
 
 torch.manual_seed(SEED)
 layout = torch.channels_last if contest.variant else torch.contiguous_format
