@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -110,6 +111,7 @@ def test_asked_wrongly(words, code, says, tmp_path, monkeypatch, capsys):
     assert end.value.code == code
     assert says in out + err
     assert list(tmp_path.iterdir()) == []
+    assert logging.getLogger("gipi").handlers == []  # the next call says what it has to say once, and to its own stderr
 
 
 @pytest.mark.parametrize(

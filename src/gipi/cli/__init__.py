@@ -51,7 +51,7 @@ def main() -> None:
     """Entry point of the command `gipi`."""
     argv = [word for word in sys.argv[1:] if word != "--traceback"]
     warnings.formatwarning = _say
-    _log_to_stderr()
+    handler = _log_to_stderr()
     try:
         sys.exit(_run(argv))
     except GipiError as error:
@@ -65,14 +65,17 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        logging.getLogger("gipi").removeHandler(handler)  # the next call in this process may have another stderr
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr() -> logging.Handler:
     """What the package has to say, such as where it computes; of several processes the first one says it."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("gipi: %(message)s"))
     logging.getLogger("gipi").addHandler(handler)
     logging.getLogger("gipi").setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
+    return handler
 
 
 _format_warning = warnings.formatwarning
