@@ -18,13 +18,13 @@ install: .venv/installed
 	touch $@
 
 test: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -n 2 --ignore tests/whole
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/whole
 
 slow: install
 	$(BIN)/python -m pytest -m slow

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gipi.runs import environment
+import gipi
+from gipi.runs import Run, claim, environment
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -59,6 +61,33 @@ def write(bench: str, rows: list[Row], *, keep: bool = False) -> None:
     for line in shown:
         spread = f"({line['low']:,.4f} to {line['high']:,.4f}, n={line['n']})"
         print(f"{line['name']:44} {line['value']:>12,.4f} {line['unit']}  {spread} {line['note']}")
+
+
+def over_seeds(recipe: str, count: int) -> list[Run]:
+    """The runs of a recipe below runs/bench, seeds 0 and up, trained or gone on with where they are not done; empty while another
+    process is at one of them.
+    """
+    runs: dict[int, Run] = {}
+    for seed in (*range(count), *range(count)):  # the second time for those that another process was at
+        with claim(RUNS / f"{recipe}-seed{seed}") as mine:
+            if mine and seed not in runs:
+                runs[seed] = _trained(recipe, seed)
+    return [runs[seed] for seed in range(count)] if len(runs) == count else []
+
+
+def _trained(recipe: str, seed: int) -> Run:
+    config, folder = gipi.RECIPES[recipe].config, RUNS / f"{recipe}-seed{seed}"
+    if not (folder / "config.json").exists():
+        gipi.train(replace(config, run=replace(config.run, seed=seed)), out=folder)
+    elif not (folder / "report.html").exists():
+        gipi.resume(folder)
+    print(f"{recipe} seed {seed}: {gipi.load(folder).card.metrics}", flush=True)
+    return Run.open(folder)
+
+
+def training_time(runs: list[Run]) -> str:
+    minutes = statistics.mean(run.rows()[-1]["time_s"] for run in runs) / 60
+    return f"{minutes:.1f} min of training a seed on {runs[0].environment()['place']}"
 
 
 def read(bench: str) -> dict[str, Any]:

@@ -15,12 +15,17 @@ from gipi.data import fetch
 from gipi.errors import ConfigError, DataError
 from gipi.inspect.layers import layer_table
 from gipi.model import WEIGHTS, load_model
+from gipi.ops.segmentation import VOID
 from gipi.recipes import RECIPES
 
 NETS, DATASETS, KINDS = catalog.NETS, catalog.DATASETS, catalog.KINDS
+SEGMENT = [name for name, net in NETS.items() if net.kind == "segment"]
+WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
-@pytest.mark.parametrize("factory", [*(e.factory for e in (NETS | DATASETS | KINDS).values())])
+@pytest.mark.parametrize(
+    "factory", [*(e.factory for e in (NETS | DATASETS | KINDS).values()), *(e.model for e in KINDS.values())]
+)
 def test_every_factory_resolves(factory: str):
     made_by = catalog.resolve(factory)
     assert callable(made_by)
@@ -37,17 +42,21 @@ def test_the_facts_of_a_net_are_those_of_the_net_built(name: str):
     table = layer_table(net, fact.input)
     assert table.parameters == fact.parameters
     assert table.multiply_adds == fact.multiply_adds
-    assert logits.shape == (2, 1000 if fact.input == (3, 224, 224) else 10)
+    if fact.kind == "segment":
+        classes = 21 if fact.input == (3, 224, 224) else 11  # of PASCAL VOC and CamVid
+        assert logits.shape == (2, classes, *fact.input[1:])
+    else:
+        assert logits.shape == (2, 1000 if fact.input == (3, 224, 224) else 10)
     assert fact.kind in KINDS
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_the_depth_of_a_net_counts_its_weighted_layers_one_behind_the_other(name: str):
-    """All but shortcuts, and of branches side by side the longest."""
-    beside = re.compile(r"downsample|branch[134]|expand1x1")
+    """All but shortcuts and skips, and of branches side by side the longest."""
+    beside = re.compile(r"downsample|branch[134]|expand1x1|score\.(16|8)")
     with torch.device("meta"):
         layers = catalog.resolve(NETS[name].factory)().named_modules()
-    weighted = [key for key, layer in layers if isinstance(layer, nn.Conv2d | nn.Linear) and not beside.search(key)]
+    weighted = [key for key, layer in layers if isinstance(layer, WEIGHTED) and not beside.search(key)]
     assert len(weighted) == NETS[name].depth
 
 
@@ -56,12 +65,27 @@ def test_a_net_takes_images_of_other_sizes_where_it_says_so(name: str):
     fact = NETS[name]
     with torch.device("meta"):
         net = catalog.resolve(fact.factory)().eval()
-    size = (fact.input[0], fact.input[1] + 33, fact.input[2] + 64)
+    step = 1 if fact.kind == "classify" else net.stride
+    size = (fact.input[0], fact.input[1] + 33 * step, fact.input[2] + 64)
     if fact.any_size:
         assert layer_table(net, size).parameters == fact.parameters
     else:
         with pytest.raises((ConfigError, TypeCheckError)):  # the second where annotations are checked, as in these tests
             layer_table(net, size)
+
+
+@pytest.mark.parametrize("name", SEGMENT)
+def test_a_net_for_pixels_takes_multiples_of_its_stride_and_starts_from_a_classifier_of_the_catalogue(name: str):
+    fact = NETS[name]
+    with torch.device("meta"):
+        net = catalog.resolve(fact.factory)()
+    layers = layer_table(net, (fact.input[0], net.stride, 2 * net.stride)).layers
+    assert layers[-1].shape[1:] == (net.stride, 2 * net.stride)
+    assert min(layer.shape[1] for layer in layers) == 1, "the coarsest map has one place for each stride"
+    with pytest.raises(ConfigError, match=f"multiples of {net.stride}"):
+        layer_table(net, (fact.input[0], net.stride + 1, net.stride))
+    assert net.backbone in ("", *(other for other in NETS if NETS[other].kind == "classify"))
+    assert bool(net.backbone) == (name != "segnet-basic")
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -90,7 +114,7 @@ def test_a_data_set_is_as_large_as_stated(name: str, split: str, monkeypatch: py
     assert len(images) == getattr(fact, split)
     assert tuple(images.images.shape[1:]) == fact.image
     assert (images.name.removesuffix("-jpeg"), images.split) == (name, split)
-    assert images.labels.unique().tolist() == list(range(len(images.classes)))
+    assert set(images.labels.unique().tolist()) - {VOID} == set(range(len(images.classes)))
     assert fact.kind in KINDS
 
 

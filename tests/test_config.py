@@ -26,7 +26,15 @@ def real(low: float, high: float) -> st.SearchStrategy[float]:
 
 FALLING = ("step", "exponential", "cosine")
 MOVES = {"rotate_deg": 180, "shift_px": 1000, "scale": 0.9, "shear_deg": 60, "crop": 0.9, "elastic_px": 1000, "flip": 1}
-CHANGES = {**MOVES, "brightness": 1, "contrast": 1, "erase": 1, "mixup": 100, "cutmix": 100}  # the largest value of each
+CHANGES = {
+    **MOVES,
+    "brightness": 1,
+    "contrast": 1,
+    "saturation": 1,
+    "erase": 1,
+    "mixup": 100,
+    "cutmix": 100,
+}  # the largest value of each
 
 
 @st.composite
@@ -309,6 +317,13 @@ def test_an_unknown_choice_names_the_nearest(key: str, word: str, near: str):
 def test_a_choice_written_in_python_is_checked_too(key: str, word: str):
     with pytest.raises(ConfigError, match=word):
         OptimConfig(**{key: word})
+
+
+def test_class_weights_are_one_of_two_words():
+    assert Config.from_json({"data": {"class_weights": "median-frequency"}}).data.class_weights == "median-frequency"
+    for make in (lambda: DataConfig(class_weights="median"), lambda: Config.from_json({"data": {"class_weights": "median"}})):  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="did you mean 'median-frequency'"):
+            make()
 
 
 # --- build_net

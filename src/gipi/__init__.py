@@ -14,26 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gipi.api import (
-        augmented,
         check,
         evaluate,
-        exciting,
-        features,
-        fields,
         import_weights,
-        layers,
         load,
         load_images,
-        mistakes,
+        load_masks,
         predict,
         recipe_for,
         resume,
         train,
-        why,
     )
     from gipi.config import Config
     from gipi.errors import GipiError
     from gipi.lab import study
+    from gipi.looks import augmented, dense, exciting, features, fields, layers, mistakes, why
     from gipi.recipes import RECIPES
 
 __version__ = "0.1.0"
@@ -43,21 +38,17 @@ _VERBS = (
     "resume",
     "load",
     "load_images",
+    "load_masks",
     "evaluate",
     "predict",
-    "layers",
-    "mistakes",
-    "features",
-    "fields",
-    "exciting",
-    "augmented",
-    "why",
     "check",
     "recipe_for",
     "import_weights",
 )
+_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense")
 _HOME = {
     **dict.fromkeys(_VERBS, "gipi.api"),
+    **dict.fromkeys(_LOOKS, "gipi.looks"),
     "Config": "gipi.config",
     "GipiError": "gipi.errors",
     "study": "gipi.lab",
@@ -70,6 +61,7 @@ __all__ = [
     "GipiError",
     "augmented",
     "check",
+    "dense",
     "evaluate",
     "exciting",
     "features",
@@ -78,6 +70,7 @@ __all__ = [
     "layers",
     "load",
     "load_images",
+    "load_masks",
     "mistakes",
     "predict",
     "recipe_for",

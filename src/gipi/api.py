@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import overload
 
-import torch
-from matplotlib.figure import Figure
-from PIL import Image
-
 from gipi import __version__, catalog
 from gipi.config import Config, Views
+from gipi.data.mask_layout import is_mask_folder
+from gipi.data.mask_survey import MaskSurvey, mask_survey
 from gipi.data.survey import Survey, survey
-from gipi.engine.place import Place, decide_place, place_for
+from gipi.engine.place import Place, decide_place
 from gipi.engine.ranks import launched
-from gipi.errors import ConfigError, DataError, GipiError, RunError, nearest
+from gipi.errors import ConfigError, DataError, GipiError, RunError
 from gipi.foreign import read_numpy_pickle
-from gipi.inspect import exciting as excite
-from gipi.inspect import figures
-from gipi.inspect.augmented import EPOCHS, augmented_figure, versions
-from gipi.inspect.fields import fields_figure, middle_fields
-from gipi.inspect.layers import LayerTable, feature_maps, layer_table
-from gipi.inspect.why import grad_cam, why_figure
-from gipi.model import Card, find_model, save_model
+from gipi.model import Card, find_model, read_card, save_model
 from gipi.models import deepconvnet
 from gipi.preprocess import Preprocess
 from gipi.runs import Run, new_run_path
 from gipi.tasks.answers import Classification, read_files
 from gipi.tasks.choose import choose
 from gipi.tasks.classifier import Classifier, Evaluation
-from gipi.tasks.classify import Classify
 from gipi.tasks.committee import Committee
 from gipi.tasks.images import load_images
+from gipi.tasks.masks import load_masks
 from gipi.tasks.members import join, train_members
 from gipi.tasks.pretrained import pretrained
+from gipi.tasks.segmentation import Segmentation
+from gipi.tasks.segmenter import Segmenter, SegmentEvaluation
 from gipi.tasks.start import resolve
 from gipi.tasks.together import check_processes, train_together
 from gipi.tasks.training import Echo, for_processes, train_one
@@ -65,6 +57,10 @@ def train(
         return Run.create(config.to_json(), path, echo)
 
     if config.run.members > 1:
+        if config.kind != "classify":
+            raise ConfigError(
+                f"--members {config.run.members}: ensembles are for classifiers, this does {config.kind}: leave it out"
+            )
         return train_members(config, (lambda: join(config, path, echo)) if world > 1 else create, echo, report)
     if world > 1:
         return _train_with_others(config, path, create, echo, report)
@@ -133,130 +129,66 @@ def resume(
 
 
 @overload
-def load(model: str | Path, *, place: Place | None = None) -> Classifier: ...
+def load(model: str | Path, *, place: Place | None = None) -> Classifier | Segmenter: ...
 @overload
-def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Classifier | Committee: ...
-def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Classifier | Committee:
+def load(
+    model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None
+) -> Classifier | Committee | Segmenter: ...
+def load(
+    model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None
+) -> Classifier | Committee | Segmenter:
     """A model file, a run folder or a shipped model, ready to predict; in float32 on the CPU unless `place` says otherwise.
 
-    Several models of the same classes answer together with the mean of their probabilities, or what most of them say with `vote`.
-    tta: "shift" answers with the mean over the picture and it moved by a pixel each way, "flip" over it and its mirror image.
-    Raises WeightsError for what is no model, ConfigError for models of different classes, a vote of one and mirrored digits.
+    Several classifiers of the same classes answer together with the mean of their probabilities, or what most of them say with
+    `vote`. tta: "shift" answers with the mean over the picture and it moved by a pixel each way, "flip" over it and its mirror
+    image.
+    Raises WeightsError for what is no model, ConfigError for models of different classes, a vote of one, mirrored digits, and
+    models that are no classifiers where these are wanted.
     """
     names = [model] if isinstance(model, str | Path) else model
     place = place or decide_place(device="cpu", precision="fp32")
-    loaded = [(str(name), Classifier.load(find_model(name), place)) for name in names]
-    alone = isinstance(model, str | Path) and not vote and tta == "none"
-    return loaded[0][1] if alone else Committee(loaded, vote=vote, tta=tta)
+    paths = {str(name): find_model(name) for name in names}
+    kinds = {name: read_card(path).kind for name, path in paths.items()}
+    if len(names) == 1 and not vote and tta == "none":
+        [(name, path)] = paths.items()
+        alone = catalog.resolve(catalog.entry(catalog.KINDS, kinds[name], "kind").model).load(path, place)
+        return alone if isinstance(model, str | Path) or kinds[name] != "classify" else Committee([(name, alone)])
+    for name, kind in kinds.items():
+        if kind != "classify":
+            raise ConfigError(f"{name} does {kind}: several models together, --vote and --tta are for classifiers")
+    return Committee([(str(name), Classifier.load(paths[str(name)], place)) for name in names], vote=vote, tta=tta)
 
 
 def evaluate(
     model: Models, data: str, *, split: str = "test", vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Evaluation:
-    """Score of a model, or of several as in `load`, on a data set of the catalogue or a folder of pictures.
+) -> Evaluation | SegmentEvaluation:
+    """Score of a model, or of several as in `load`, on a data set of the catalogue or a folder, with masks or without.
 
     Raises ConfigError if its classes or sizes are not the model's, DataError if it cannot be had.
     """
     loaded = load(model, vote=vote, tta=tta, place=place)
+    if isinstance(loaded, Segmenter):
+        return loaded.evaluate(load_masks(data, split))
     return loaded.evaluate(load_images(data, split, short=loaded.short))
 
 
-def check(data: Path) -> Survey:
-    """What there is in a folder of pictures or a CSV file of them, and what hinders training: `.text()`, `.json()`."""
-    return survey(data)
+def check(data: Path) -> Survey | MaskSurvey:
+    """What there is in a folder of pictures or a CSV file of them, or in a folder of images and masks, and what hinders training:
+    `.text()`, `.json()`.
+    """
+    return mask_survey(data) if is_mask_folder(data) else survey(data)
 
 
 def predict(
     model: Models, files: Iterable[Path], *, vote: bool = False, tta: Views = "none"
-) -> Iterator[tuple[Path, Classification | DataError]]:
+) -> Iterator[tuple[Path, Classification | Segmentation | DataError]]:
     """An answer for each file, or the error that kept it from one; one bad file does not stop the others. Models as in `load`.
 
     Pictures are read some at once, in the number format in which this CPU is fastest.
     """
-    files, classifier = list(files), load(model, vote=vote, tta=tta, place=decide_place(device="cpu"))
-    classifier.expect(len(files))
-    yield from read_files(classifier, files)
-
-
-def layers(model: str | Path) -> LayerTable:
-    """The layer table of a model, or of a net of the catalogue: shape, parameters, multiply-adds, receptive field."""
-    if str(model) in catalog.NETS:
-        net = catalog.NETS[str(model)]
-        return layer_table(catalog.resolve(net.factory)(), net.input)
-    classifier = load(model)
-    return layer_table(classifier.net, classifier.card.image)
-
-
-def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Image:
-    """A picture of the images that a model misreads, the surest first."""
-    classifier = load(model)
-    images = load_images(data, split, short=classifier.short)
-    result = classifier.evaluate(images)
-    return _picture(figures.mistakes(images.images, images.labels, result.answers, result.scores, images.classes))
-
-
-def features(model: str | Path, image: Path) -> Image.Image:
-    """A picture of what each layer of a model sees in an image, shallow to deep."""
-    classifier = load(model)
-    framed = classifier.frame(image)
-    return _picture(figures.features(feature_maps(classifier.net, classifier.scale(framed[None])), framed))
-
-
-def fields(model: str | Path, image: Path) -> Image.Image:
-    """A picture of how much of an image one value of each layer of a model sees: its receptive field."""
-    classifier = load(model)
-    return _picture(fields_figure(middle_fields(classifier.net, classifier.card.image), classifier.frame(image)))
-
-
-def exciting(model: str | Path, data: str, *, layer: str | None = None, channel: int | None = None) -> Image.Image:
-    """A picture of the parts of a data set's test images that excite the channels of each convolution most.
-
-    layer: the name of one convolution, to see more of its channels.  channel: one of them, to see more images.
-    Raises ConfigError for an unknown layer, a channel that it does not have, a channel without a layer, or images that the
-    model does not take.
-    """
-    classifier = load(model)
-    images = load_images(data, "test", short=classifier.short)
-    _, depth, height, width = images.images.shape
-    layers = excite.convolutions(classifier.net, (depth, height, width))
-    channels = excite.choose(layers, layer, channel)
-    count = excite.IMAGES if channel is None else excite.ALL_IMAGES
-    tops = excite.most_exciting(classifier.net, map(classifier.scale, images.images.split(100)), channels, count)
-    return _picture(excite.exciting_figure(tops, layers, channels, images))
-
-
-def why(model: str | Path, image: Path, *, label: str | None = None) -> Image.Image:
-    """A picture of where a model looks: the heat map (Grad-CAM) of its best two answers, or of the class `label`.
-
-    Raises ConfigError for a class that the model does not know, DataError if the picture cannot be read.
-    """
-    classifier = load(model)
-    classes = classifier.card.classes
-    if label is not None and label not in classes:
-        raise ConfigError(f"the model knows no class {label!r}{nearest(label, classes)}")
-    answer = classifier.predict(image)
-    names = [name for name, _ in answer.top(2)] if label is None else [label]
-    inputs = classifier.inputs(answer.framed[None])
-    shown = [(name, answer.probabilities[name], grad_cam(classifier.net, inputs, classes.index(name))) for name in names]
-    return _picture(why_figure(answer.framed, shown))
-
-
-def augmented(config: Config) -> Image.Image:
-    """A picture of some training images and of what a training by `config` feeds the net for them in its first epochs.
-
-    Raises ConfigError, DataError or DeviceError as `train` does.
-    """
-    place = place_for(config.run)
-    with torch.random.fork_rng(enabled=True):
-        task = Classify(config, place)
-    epochs = min(EPOCHS, config.run.epochs)
-    shown = versions(islice(task.source(), epochs * task.every), task.prepare)
-    title = f"What a training by {config.recipe or config.net.name} feeds its net for the same images of {config.data.name!r}."
-    return _picture(augmented_figure(shown, task.model.card.classes, epochs, pixels=task.model.pixels, title=title))
-
-
-def _picture(figure: Figure) -> Image.Image:
-    return Image.open(io.BytesIO(figures.png_bytes(figure)))
+    files, loaded = list(files), load(model, vote=vote, tta=tta, place=decide_place(device="cpu"))
+    loaded.expect(len(files))
+    yield from read_files(loaded, files)
 
 
 def import_weights(net: str, source: str | Path, out: Path) -> Path:

@@ -52,7 +52,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Kind:
+    """factory: "module:class" of its training.  model: of a trained net, ready to use."""
+
     factory: str
+    model: str
     about: str
 
 
@@ -65,7 +68,8 @@ class Shipped:
 
 
 KINDS = {
-    "classify": Kind("gipi.tasks.classify:Classify", "one label for an image"),
+    "classify": Kind("gipi.tasks.classify:Classify", "gipi.tasks.classifier:Classifier", "one label for an image"),
+    "segment": Kind("gipi.tasks.segment:Segment", "gipi.tasks.segmenter:Segmenter", "a label for every pixel of an image"),
 }
 
 _IMAGENET = (3, 224, 224)
@@ -93,6 +97,14 @@ NETS = {
     "resnet152": Net("gipi.models.resnet:resnet152", "classify", "ResNet-152", "He, Zhang, Ren and Sun, arXiv 1512.03385", 2015, 152, _IMAGENET, 60_192_808, 11_513_626_624, any_size=True),
     "squeezenet1-0": Net("gipi.models.squeezenet:squeezenet1_0", "classify", "SqueezeNet 1.0", "Iandola et al., arXiv 1602.07360", 2016, 18, _IMAGENET, 1_248_424, 818_924_576, any_size=True),
     "mobilenet-v2": Net("gipi.models.mobilenetv2:mobilenet_v2", "classify", "MobileNetV2", "Sandler et al., arXiv 1801.04381", 2018, 53, _IMAGENET, 3_504_872, 300_774_272, any_size=True),
+    "fcn32s-vgg16": Net("gipi.models.fcn:fcn32s_vgg16", "segment", "FCN-32s, VGG-16", "Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 17, _IMAGENET, 134_432_597, 21_212_405_760, any_size=True),
+    "fcn16s-vgg16": Net("gipi.models.fcn:fcn16s_vgg16", "segment", "FCN-16s, VGG-16", "Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 18, _IMAGENET, 134_379_194, 21_214_529_616, any_size=True),
+    "fcn8s-vgg16": Net("gipi.models.fcn:fcn8s_vgg16", "segment", "FCN-8s, VGG-16", "Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 19, _IMAGENET, 134_368_799, 21_218_810_256, any_size=True),
+    "fcn8s-resnet18": Net("gipi.models.fcn:fcn8s_resnet18", "segment", "FCN-8s, ResNet-18", "after Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 21, _IMAGENET, 11_201_439, 1_821_546_384, any_size=True),
+    "fcn8s-resnet50": Net("gipi.models.fcn:fcn8s_resnet50", "segment", "FCN-8s, ResNet-50", "after Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 53, _IMAGENET, 23_589_407, 4_106_185_104, any_size=True),
+    # CamVid's images have 360 rows, which is no multiple of 32.
+    "segnet": Net("gipi.models.segnet:segnet", "segment", "SegNet", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 26, (3, 352, 480), 29_449_355, 104_133_427_200, any_size=True),
+    "segnet-basic": Net("gipi.models.segnet:segnet_basic", "segment", "SegNet-Basic", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 9, (3, 352, 480), 1_416_075, 57_873_530_880, any_size=True),
 }
 # fmt: on
 
@@ -101,6 +113,8 @@ DATASETS = {
     "fashion-mnist": Dataset("gipi.data.mnist:fashion_mnist", "classify", "ten kinds of clothing", (1, 28, 28), 60_000, 10_000, "resize"),
     "cifar10": Dataset("gipi.data.cifar:cifar10", "classify", "ten kinds of things in colour", (3, 32, 32), 50_000, 10_000, "resize"),
     "hymenoptera": Dataset("gipi.data.folder:hymenoptera", "classify", "ants and bees, photographs of any size", (3, 256, 256), 244, 153, "crop"),
+    "camvid": Dataset("gipi.data.mask_folder:camvid", "segment", "streets seen from a car, 11 classes of pixels", (3, 360, 480), 367, 233, "whole"),
+    "scenes": Dataset("gipi.data.scenes:scenes", "segment", "handwritten digits before clutter, made here: needs no network", (3, 64, 96), 4_096, 1_024, "whole"),
     "digits": Dataset("gipi.data.digits:digits", "classify", "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ Scale = Literal["none", "linear", "sqrt"]
 Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]
 Schedule = Literal["constant", "step", "thirds", "exponential", "cosine", "one-cycle"]
 Views = Literal["none", "shift", "flip"]
+ClassWeights = Literal["none", "median-frequency"]
 DECAYING = ("sgd", "momentum", "nesterov", "adamw")  # rules that take a weight decay
 FINAL = 0.01  # share of the learning rate that is left at the end of a falling schedule, unless said otherwise
 
@@ -68,6 +69,8 @@ class AugmentConfig:
     """brighten or darken by up to this share"""
     contrast: float = 0.0
     """raise or lower the contrast by up to this share"""
+    saturation: float = 0.0
+    """raise or lower the saturation of the colours by up to this share; of images in colour only"""
     erase: float = 0.0
     """share of the images of which a rectangle is erased"""
     mixup: float = 0.0
@@ -78,7 +81,7 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         for name, high in (("rotate_deg", 180), ("shift_px", 1000), ("shear_deg", 60), ("elastic_px", 1000), ("mixup", 100),
                            ("cutmix", 100), ("flip", 1), ("erase", 1), ("scale", 0.9), ("crop", 0.9), ("brightness", 1),
-                           ("contrast", 1)):  # fmt: skip
+                           ("contrast", 1), ("saturation", 1)):  # fmt: skip
             _within(f"data.augment.{name}", getattr(self, name), 0, high)
         if self.mixup and self.cutmix:
             raise ConfigError(f"data.augment.mixup {self.mixup} and data.augment.cutmix {self.cutmix} both mix: set one to 0")
@@ -95,7 +98,7 @@ class DataConfig:
     name: str = "mnist"
     """a data set of the catalogue (see: gipi list), a folder of pictures or a CSV file of path,label"""
     size: int = 0
-    """side in pixels to which pictures of a folder are brought; 0 takes that of the net"""
+    """side in pixels to which pictures of a folder are brought, 0 takes that of the net; of segmentation, their shorter side"""
     broken: float = 0.01
     """largest share of the pictures of a folder that may be unreadable; they are left out and listed"""
     batch: int = 100
@@ -104,9 +107,12 @@ class DataConfig:
     """share of the training images set aside for validation after each epoch; 0 trains on all and validates on none"""
     limit: int = 0
     """train on this many images only, the same share of each class; 0 takes all"""
+    class_weights: ClassWeights = "none"
+    """of segmentation: median-frequency makes pixels of rare classes count more"""
     augment: AugmentConfig = AugmentConfig()
 
     def __post_init__(self) -> None:
+        _among("data.class_weights", self.class_weights, ClassWeights)
         _within("data.size", self.size, 0, 4096)
         _within("data.broken", self.broken, 0, 1)
         _within("data.batch", self.batch, 1, 1_000_000)

@@ -20,10 +20,14 @@ from gipi.inspect.layers import feature_maps, layer_table
 from gipi.inspect.precision import Precision, measure
 from gipi.inspect.precision_study import write_precision
 from gipi.inspect.study import Measured, write_study
+from gipi.model import find_model
 from gipi.models.kinds import build_net
+from gipi.recipes import RECIPES
 from gipi.runs import Run, claim, environment
 from gipi.studies import MEASUREMENTS, STUDIES, Measurement, Study, Variant, on_data
+from gipi.tasks.classifier import Classifier
 from gipi.tasks.start import resolve
+from gipi.tasks.trained import ALONE
 
 LOOKED_AT = 500  # images behind the spread of an untrained layer
 
@@ -76,9 +80,14 @@ def study(name: str, *, data: str | None = None, out: Path | None = None, say: C
     return Outcome(folder, len(runs), len(runs), tuple(findings))
 
 
+def _classifiers() -> list[str]:
+    """The shipped models that classify."""
+    return [name for name, model in catalog.SHIPPED.items() if RECIPES[model.recipe].config.kind == "classify"]
+
+
 def _precision(plan: Measurement, data: str, folder: Path, say: Callable[[str], None] | None) -> Outcome:
     images = api.load_images(data, "test")
-    models = {name: api.load(name) for name in catalog.SHIPPED}
+    models = {name: Classifier.load(find_model(name), ALONE) for name in _classifiers()}
     for model in models.values():
         model.accept(images)
     try:

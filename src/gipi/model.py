@@ -31,6 +31,7 @@ class Card:
 
     net: name in the catalogue.  args: keyword arguments of its factory.  preprocess: what a picture goes through before it.
     metrics: of the test set.  data: digest of each set seen.  parents: what its weights started from.
+    colours: red, green, blue of each class, for drawing them; of a segmentation net.
     members: how many nets the file holds; of an ensemble, the names of their weights start with nets.0, nets.1, ...
     """
 
@@ -45,10 +46,13 @@ class Card:
     metrics: dict[str, float] = field(default_factory=dict)
     gipi: str = ""
     members: int = 1
+    colours: tuple[tuple[int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.classes:
             raise ConfigError("card has no classes")
+        if len(self.colours) not in (0, len(self.classes)) or not all(0 <= part <= 255 for rgb in self.colours for part in rgb):
+            raise ConfigError(f"card has {len(self.classes)} classes, but their colours are {self.colours}")
         if not 1 <= self.members <= 1000:
             raise ConfigError(f"card has {self.members} members, allowed are 1 to 1000")
 
@@ -70,19 +74,28 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: Card) -> None:
 
 def load_model(path: Path) -> tuple[dict[str, Tensor], Card]:
     """(weights as float32 on the CPU, card). Raises WeightsError if the file is missing, broken or has no card."""
+    card = read_card(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is not a readable model file: {error}") from error
+    return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, card
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file, without its weights. Raises WeightsError if the file is missing, broken or has no card."""
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("gipi")
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a readable model file: {error}") from error
     if text is None:
         raise WeightsError(f"{path} has no card: it was not written by gipi")
     try:
-        card = read(Card, json.loads(text), "card")
+        return read(Card, json.loads(text), "card")
     except (ValueError, TypeError, RecursionError, ConfigError) as error:
         raise WeightsError(f"{path} has a card that this version of gipi cannot read: {error}") from error
-    return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, card
 
 
 def find_model(model: str | Path) -> Path:

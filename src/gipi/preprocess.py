@@ -8,7 +8,7 @@ from typing import Literal
 
 from gipi.errors import ConfigError
 
-Framing = Literal["digit", "resize", "crop"]
+Framing = Literal["digit", "resize", "crop", "whole"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Preprocess:
 
     image: channels, height, width.
     framing: "digit" finds one digit and centres it; "resize" scales to the size, aspect ratio not kept; "crop" scales the shorter
-    side to `short` pixels and takes the middle.
+    side to `short` pixels and takes the middle; "whole" scales the shorter side to `short` pixels and takes all.
     mean, std: of pixels of 0 to 1, one for all channels or one for each: an input value is (pixel / 255 - mean) / std.
     Raises ConfigError for sizes below 1, a `short` below the image's and numbers that do not fit the channels.
     """

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
+
+HEADLINES = {"accuracy": "accuracy", "mean_iou": "mean IoU"}  # the first metric of each kind of system, in words
+
+
+def headline(row: Mapping[str, Any]) -> list[str]:
+    """Its words and its number, as far as a row of metrics has it."""
+    return [f"{words} {row[name]:.2%}" for name, words in HEADLINES.items() if name in row]
 
 
 class Screen:
@@ -18,7 +26,8 @@ class Screen:
             self._train = row
         member = f"member {row['member']}  " if "member" in row else ""
         where = f"{member}step {row['step']:>6,}/{row['steps']:,}  {row['time_s']:6.1f} s"
-        numbers = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}"
+        loss = [f"loss {row['loss']:.4f}"] if "loss" in row else []
+        numbers = "  ".join([*loss, *headline(row)])
         if row["split"] != "train" or row["step"] == row["steps"]:
             self._line(f"{where}  {row['split']:10}  {numbers}", "\n")
         elif self._live:

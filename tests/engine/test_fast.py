@@ -72,19 +72,20 @@ def assert_equal_answers(net: nn.Module, image: tuple[int, int, int], folder: Pa
     assert len(wanted.argmax(1).unique()) > 1  # a net with one answer for all would show nothing
 
 
+CLASSIFIERS = {name: net for name, net in catalog.NETS.items() if net.kind == "classify"}
 # Sisters of others here; all are looked at with -m slow.
 SISTERS = {"vgg13", "vgg19", "vgg11-bn", "vgg13-bn", "vgg19-bn", "resnet34", "resnet101", "resnet152"}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SISTERS else []) for name in catalog.NETS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SISTERS else []) for name in CLASSIFIERS]
 )
 def test_every_net_answers_as_in_pytorch(name: str, tmp_path: Path):
     assert_equal_answers(*narrow(name), tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, net in catalog.NETS.items() if net.input == (3, 224, 224)])
+@pytest.mark.parametrize("name", [name for name, net in CLASSIFIERS.items() if net.input == (3, 224, 224)])
 def test_every_landmark_answers_as_in_pytorch_in_its_published_size(name: str, tmp_path: Path):
     torch.manual_seed(0)
     image = catalog.NETS[name].input

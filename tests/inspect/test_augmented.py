@@ -13,7 +13,8 @@ from torch import Tensor
 from gipi.config import AugmentConfig, Config, DataConfig, RunConfig
 from gipi.engine.place import decide_place
 from gipi.errors import DataError
-from gipi.inspect.augmented import Versions, augmented_figure, versions
+from gipi.inspect.augmented import Fed, Versions, augmented_figure, versions
+from gipi.ops.segmentation import VOID
 from gipi.recipes import RECIPES
 from gipi.tasks.classify import Classify
 from oracle.pictures import unreadable
@@ -62,8 +63,9 @@ def test_versions_are_to_the_last_bit_what_training_feeds_the_net(name: str) -> 
         assert torch.equal(one.image, data.images[number])
         assert one.label == data.labels[number]
         assert set(one.fed) == {epoch for found, epoch in expected if found == number}
-        for epoch, (values, share) in one.fed.items():
+        for epoch, (values, share, label) in one.fed.items():
             assert torch.equal(values, expected[number, epoch])
+            assert label == one.label
             assert share == 1 or name in ("mixup", "cutmix")
             cells += 1
     assert 6 < cells < 6 * EPOCHS, "no image was left out of an epoch: the test does not test that"
@@ -79,10 +81,10 @@ def test_share_is_how_much_of_a_mixed_image_is_its_own() -> None:
     images = task.source().data.images.float() / 255
     numbers = [int((images * 255 == one.image).flatten(1).all(1).nonzero()[0]) for one in shown]
     for one, alone, number in zip(shown, plain, numbers, strict=True):
-        for epoch, (values, share) in one.fed.items():
-            own, other = alone.fed[epoch][0], images[partners[number, epoch]]
+        for epoch, (values, share, _) in one.fed.items():
+            own, other = alone.fed[epoch].values, images[partners[number, epoch]]
             torch.testing.assert_close(values, share * own + (1 - share) * other)
-    assert len({share for one in shown for _, share in one.fed.values()}) > 6
+    assert len({fed.share for one in shown for fed in one.fed.values()}) > 6
 
 
 def cells(fig) -> list[np.ndarray | None]:
@@ -101,7 +103,7 @@ def test_figure_has_a_row_an_image_and_a_column_an_epoch(name: str) -> None:
         for epoch, picture in enumerate(rest):
             ax = fig.axes[row * (1 + EPOCHS) + 1 + epoch]
             if epoch in one.fed:
-                values, share = one.fed[epoch]
+                values, share, _ = one.fed[epoch]
                 np.testing.assert_array_equal(picture, (values[0] * 255).round().clamp(0, 255))
                 assert ax.get_title() == (f"{100 * share:.0f} %" if name == "mixup" else "")
             else:
@@ -109,7 +111,7 @@ def test_figure_has_a_row_an_image_and_a_column_an_epoch(name: str) -> None:
                 assert [text.get_text() for text in ax.texts] == ["left out"]
     words = [text.get_text() for text in fig.texts]
     assert words[1:5] == ["original", "epoch 0", "epoch 1", "epoch 2"]
-    assert words[5:] == [str(one.label) for one in shown]
+    assert words[5:] == [str(int(one.label)) for one in shown]
     assert ("Percent" in words[0]) == (name == "mixup")
     assert not unreadable(fig)
 
@@ -117,7 +119,9 @@ def test_figure_has_a_row_an_image_and_a_column_an_epoch(name: str) -> None:
 def test_input_values_are_drawn_as_the_pixels_they_stand_for() -> None:
     """A net that takes (pixel / 255 - 0.5) / 0.25, in colour."""
     image = torch.randint(0, 256, (3, 8, 6), dtype=torch.uint8)
-    one = Versions(image, 1, {0: ((image / 255 - 0.5) / 0.25, 1.0), 1: (torch.full((3, 8, 6), 9.0), 1.0)})
+    label = torch.tensor(1)
+    fed = {0: Fed((image / 255 - 0.5) / 0.25, 1.0, label), 1: Fed(torch.full((3, 8, 6), 9.0), 1.0, label)}
+    one = Versions(image, label, fed)
     fig = augmented_figure(
         [one], ("shirt", "a class with a name much too long"), 2, pixels=lambda values: (values + 2) * (255 / 4), title="colour"
     )
@@ -129,6 +133,29 @@ def test_input_values_are_drawn_as_the_pixels_they_stand_for() -> None:
 
 
 def test_image_of_two_channels_cannot_be_drawn() -> None:
-    one = Versions(torch.zeros(2, 8, 8, dtype=torch.uint8), 0, {})
+    one = Versions(torch.zeros(2, 8, 8, dtype=torch.uint8), torch.tensor(0), {})
     with pytest.raises(DataError, match="1 or 3 channels, got 2"):
         augmented_figure([one], ("a",), 1, pixels=lambda values: values * 255, title="")
+
+
+def test_masks_lie_half_over_their_images_each_version_with_its_own() -> None:
+    image = torch.randint(0, 256, (3, 8, 6), dtype=torch.uint8)
+    mask, moved = (torch.zeros(8, 6, dtype=torch.uint8) for _ in range(2))
+    mask[:, 3:], moved[:, 2:], moved[0] = 1, 1, VOID
+    one = Versions(image, mask, {0: Fed(image.flip(2) / 255, 1.0, moved)})
+    colours = ((0, 0, 0), (250, 20, 100))
+    fig = augmented_figure([one], ("road", "sky"), 2, pixels=lambda values: values * 255, title="masks", colours=colours)
+    original, version, left_out = cells(fig)
+    expected = image.permute(1, 2, 0).numpy() / 2
+    expected[:, 3:] += np.array(colours[1]) / 2
+    np.testing.assert_array_equal(original, expected.astype(np.uint8))
+    expected = image.flip(2).permute(1, 2, 0).numpy() / 2
+    expected[1:, 2:] += np.array(colours[1]) / 2
+    np.testing.assert_array_equal(version[1:], expected.astype(np.uint8)[1:])
+    stripes = version[0] - expected[0].astype(np.uint8)
+    assert set(stripes.flatten().tolist()) == {35, 95}, "void is striped in two greys"
+    assert left_out is None
+    words = [text.get_text() for text in fig.texts]
+    assert "their masks half over them, void in stripes." in words[0]
+    assert words[-1] == "image 1"
+    assert not unreadable(fig)

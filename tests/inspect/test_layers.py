@@ -130,6 +130,66 @@ def test_receptive_field_is_where_the_gradient_is_not_zero(layers: list[nn.Modul
     assert last.reach == seen(positive(nn.Sequential(*twins)).eval(), torch.rand(1, 1, 120, 120, requires_grad=True) + 0.1)
 
 
+ups = st.builds(
+    lambda kernel, padding: nn.ConvTranspose2d(1, 1, kernel, 2, padding),
+    st.tuples(st.integers(2, 5), st.integers(2, 5)),
+    st.integers(0, 1),
+)
+lasts = st.builds(lambda kernel, padding: nn.Conv2d(1, 1, kernel, padding=padding), st.tuples(sizes, sizes), st.integers(0, 1))
+
+
+@settings(max_examples=15, deadline=None)
+@given(convs, ups, lasts)
+def test_the_field_behind_a_transposed_convolution_holds_what_its_values_depend_on(
+    conv: nn.Module, up: nn.Module, last: nn.Module
+) -> None:
+    """And is no larger: of two values beside each other one depends on its first row, one on its last; as for columns."""
+    net = nn.Sequential(conv, nn.AvgPool2d(2), up, last)
+    reach = layer_table(net, (1, 64, 64)).layers[-1].reach
+    assert reach is not None
+    image = torch.rand(1, 1, 64, 64, requires_grad=True) + 0.1
+    values = positive(net)(image)
+    beside: list[tuple[int, ...]] = []
+    for place in product((12, 13), repeat=2):
+        (first, left_most), (last_row, right_most) = zip(*span(values, image, *place), strict=True)
+        top, left, bottom, right = reach.box(*place)
+        beside.append((first - top, left_most - left, bottom - 1 - last_row, right - 1 - right_most))
+    assert [min(each) for each in zip(*beside, strict=True)] == [0, 0, 0, 0]
+
+
+def test_the_field_behind_an_unpool_is_that_of_the_pool_that_told_it_the_places() -> None:
+    """A value and its place depend on one window; the three other places of the window are zero or not by the same pixels."""
+
+    class There(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.pool, self.up = nn.Conv2d(1, 1, 3), nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.up(*self.pool(self.conv(image)))
+
+    net = positive(There())
+    conv, pool, up = layer_table(net, (1, 12, 12)).layers
+    assert (pool.shape, up.shape) == ((1, 5, 5), (1, 10, 10))
+    assert pool.reach == Reach((4, 4), (2, 2), (0, 0))
+    assert up.reach == Reach((5, 5), (1, 1), (-1, -1))
+    assert conv.reach is not None
+    image = torch.rand(1, 1, 12, 12)
+    before = net(image)
+    for row, column in product(range(12), repeat=2):
+        other = image.clone()
+        other[0, 0, row, column] = 9.0
+        for i, j in (net(other) != before)[0, 0].nonzero().tolist():
+            top, left, bottom, right = up.reach.box(i, j)
+            assert top <= row < bottom
+            assert left <= column < right
+
+
+def test_a_field_that_moves_by_less_than_a_pixel_is_unknown() -> None:
+    net = nn.Sequential(nn.ConvTranspose2d(1, 1, 4, 2, 1), nn.Conv2d(1, 1, 3))
+    assert [layer.reach for layer in layer_table(net, (1, 8, 8)).layers] == [None, None]
+
+
 class Branches(nn.Module):
     """Inception-like concatenation, then a residual sum."""
 

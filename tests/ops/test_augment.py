@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -11,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.interpolate import BSpline
 from torch import Tensor
 
 from gipi.config import AugmentConfig
+from gipi.errors import ConfigError
 from gipi.ops import augment as module
-from gipi.ops.augment import ASPECT, CELLS, ERASED, KNOTS, augment, beta_quantile, mix, warp
+from gipi.ops.augment import ASPECT, ERASED, augment, beta_quantile, mix
 from gipi.ops.random import uniforms
+from gipi.ops.warp import CELLS, KNOTS, bend, moves, sample
 
 MANY = torch.arange(2000)
 EACH = {
@@ -30,6 +30,7 @@ EACH = {
     "flip": 0.5,
     "brightness": 0.4,
     "contrast": 0.4,
+    "saturation": 0.6,
     "erase": 0.5,
 }
 ALL = AugmentConfig(**EACH)
@@ -45,122 +46,6 @@ def noise(*shape: int) -> Tensor:
 def uniform(values: Tensor | np.ndarray, low: float, high: float) -> bool:
     """Whether numbers may have been drawn evenly between the two."""
     return stats.kstest(np.asarray(values, dtype=np.float64), stats.uniform(low, high - low).cdf).pvalue > 1e-3
-
-
-# ---- warp
-
-
-def moved(
-    images: Tensor,
-    angle: float = 0,
-    shear: float = 0,
-    scale: float = 1,
-    shift: tuple[float, float] = (0, 0),
-    mirror: bool = False,
-    bend: Tensor | None = None,
-) -> Tensor:
-    n = len(images)
-    return warp(
-        images,
-        angle_deg=torch.full((n,), float(angle)),
-        shear_deg=torch.full((n,), float(shear)),
-        scale=torch.full((n,), float(scale)),
-        shift_px=torch.tensor([shift], dtype=torch.float32).repeat(n, 1),
-        mirror=torch.full((n,), mirror),
-        bend_px=bend,
-    )
-
-
-def moved_pixel_by_pixel(
-    image: np.ndarray, angle: float, shear: float, scale: float, shift: tuple[float, float], mirror: bool, bend: np.ndarray
-) -> np.ndarray:
-    """The definition: where does each pixel of the result come from, and what do its four neighbours there weigh."""
-    height, width = image.shape
-    turn, result = complex(math.cos(math.radians(angle)), math.sin(math.radians(angle))), np.zeros_like(image)
-    for row in range(height):
-        for column in range(width):
-            # A complex number points right and UP from the centre.
-            place = complex(column - (width - 1) / 2 - shift[0], -(row - (height - 1) / 2 - shift[1]))
-            source = place / turn / scale
-            source += source.imag * math.tan(math.radians(shear))  # what leans to the left is pushed back to the right
-            x = (-source.real if mirror else source.real) + (width - 1) / 2 + bend[row, column, 0]
-            y = -source.imag + (height - 1) / 2 + bend[row, column, 1]
-            for j in (math.floor(y), math.floor(y) + 1):
-                for i in (math.floor(x), math.floor(x) + 1):
-                    if 0 <= j < height and 0 <= i < width:
-                        result[row, column] += image[j, i] * (1 - abs(x - i)) * (1 - abs(y - j))
-    return result
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.integers(2, 9),
-    st.integers(2, 9),
-    st.floats(-180, 180),
-    st.floats(-60, 60),
-    st.floats(0.5, 2),
-    st.tuples(st.floats(-4, 4), st.floats(-4, 4)),
-    st.booleans(),
-    st.floats(0, 3),
-)
-def test_warp_is_its_definition(height, width, angle, shear, scale, shift, mirror, bend) -> None:
-    images, field = noise(1, 2, height, width), (noise(1, height, width, 2) * 2 - 1) * bend
-    by_hand = (angle, shear, scale, shift, mirror, field[0].double().numpy())
-    expected = [moved_pixel_by_pixel(channel.double().numpy(), *by_hand) for channel in images[0]]
-    result = moved(images, angle, shear, scale, shift, mirror, field)
-    assert np.allclose(result[0].numpy(), expected, atol=2e-4)
-    without = moved(images, angle, shear, scale, shift, mirror)
-    assert torch.equal(without, moved(images, angle, shear, scale, shift, mirror, torch.zeros_like(field)))
-
-
-def test_nothing_to_do_changes_nothing() -> None:
-    images = noise(3, 2, 28, 31)
-    assert torch.allclose(moved(images), images, atol=1e-5)
-
-
-def test_a_quarter_turn_is_counter_clockwise() -> None:
-    images = noise(2, 3, 28, 28)
-    assert torch.allclose(moved(images, angle=90), torch.rot90(images, 1, (2, 3)), atol=1e-5)
-
-
-def test_a_whole_shift_goes_right_and_down_and_lets_zeros_in() -> None:
-    images = noise(2, 1, 12, 15)
-    expected = torch.zeros_like(images)
-    expected[..., 2:, 3:] = images[..., :-2, :-3]
-    assert torch.allclose(moved(images, shift=(3, 2)), expected, atol=1e-5)
-
-
-def test_scale_two_doubles_a_bright_square() -> None:
-    images = torch.zeros(1, 1, 32, 32)
-    images[..., 12:20, 12:20] = 1
-    assert moved(images, scale=2).sum().item() == pytest.approx(4 * 64, rel=1e-4)
-
-
-def test_a_slant_of_45_degrees_lays_an_upright_line_from_the_upper_left_to_the_lower_right() -> None:
-    images = torch.zeros(1, 1, 9, 9)
-    images[..., 4] = 1
-    assert torch.allclose(moved(images, shear=45)[0, 0], torch.eye(9), atol=1e-5)
-
-
-def test_a_mirror_swaps_left_and_right() -> None:
-    images = noise(2, 3, 12, 15)
-    assert torch.allclose(moved(images, mirror=True), images.flip(3), atol=1e-5)
-
-
-def test_each_image_moves_by_its_own_numbers() -> None:
-    images = noise(3, 1, 16, 16)
-    numbers = {
-        "angle_deg": torch.tensor([0.0, 30.0, -70.0]),
-        "shear_deg": torch.tensor([10.0, 0.0, -30.0]),
-        "scale": torch.tensor([1.0, 0.7, 1.3]),
-        "shift_px": noise(3, 2) * 4,
-        "mirror": torch.tensor([False, True, True]),
-        "bend_px": noise(3, 16, 16, 2),
-    }
-    together = warp(images, **numbers)
-    for i in range(3):
-        one = warp(images[i : i + 1], **{name: value[i : i + 1] for name, value in numbers.items()})
-        assert torch.allclose(together[i], one[0], atol=1e-5)
 
 
 # ---- the moves of augment, read off images that hold their own pixels' places
@@ -262,43 +147,50 @@ def test_a_bend_moves_pixels_smoothly_and_no_further_than_allowed() -> None:
     assert abs(np.corrcoef(way[:, 0, 16, 24], way[:, 1, 16, 24])[0, 1]) < 0.25, "right and down are independent"
 
 
-@pytest.mark.parametrize("length", [1, 5, 28, 41])
-def test_the_spline_is_that_of_scipy(length: int) -> None:
-    weights = module._spline(length)
-    assert torch.allclose(weights.sum(1), torch.ones(length), atol=1e-6)
-    assert weights.min() >= 0
-    knots = np.arange(-3, CELLS + 4)
-    places = (np.arange(length) + 0.5) * CELLS / length
-    assert np.allclose(weights, BSpline(knots, np.eye(KNOTS), 3)(places), atol=1e-6)
-
-
-def test_a_bend_is_the_spline_over_its_knots() -> None:
-    """Two numbers, right and down, for each row and column of knots."""
-    draw = uniforms(3, 1, MANY[:3], 2 * KNOTS**2)
-    knots = draw.double().numpy().reshape(3, 2, KNOTS, KNOTS) * 2 - 1
-    expected = np.einsum("ya,nkab,xb->nyxk", module._spline(20), knots, module._spline(27))
-    assert np.allclose(module._bend(draw, 20, 27), expected, atol=1e-6)
-
-
 def test_every_number_of_a_sample_has_one_use_and_keeps_it() -> None:
     names = "ANGLE RIGHT DOWN ZOOM SLANT CUT CUT_X CUT_Y MIRROR LIGHT CONTRAST"
     more = "ERASE ERASE_AREA ERASE_ASPECT ERASE_X ERASE_Y ERASE_GREY BLEND BLEND_X BLEND_Y GRID"
     assert [getattr(module, name) for name in f"{names} {more}".split()] == list(range(21))
+    assert module.SATURATION == module.GRID + 2 * KNOTS**2 == 118, "right behind the grid's"
 
 
 def test_older_recipes_keep_their_numbers() -> None:
     """Turn, shift and zoom take the first four numbers of a sample, whatever comes to be drawn after them."""
     images, index = noise(20, 1, 28, 28) * 255, torch.arange(20)
     draw = uniforms(3, 1, index, 4) * 2 - 1
-    expected = warp(
-        images,
+    grid = moves(
+        (28, 28),
+        (28, 28),
         angle_deg=draw[:, 0] * 10,
         shear_deg=torch.zeros(20),
         scale=1 + draw[:, 3] * 0.1,
         shift_px=draw[:, 1:3] * 2.5,
         mirror=torch.zeros(20, dtype=torch.bool),
     )
-    assert torch.equal(augment(images, AugmentConfig(10, 2.5, 0.1), 3, 1, index), expected)
+    assert torch.equal(augment(images, AugmentConfig(10, 2.5, 0.1), 3, 1, index), sample(images, grid))
+
+
+def test_older_bent_recipes_keep_their_numbers() -> None:
+    """The grid takes 98 numbers behind the first 20, whatever comes to be drawn after them; light the 10th and the 11th."""
+    images, index, none = noise(20, 3, 28, 30) * 255, torch.arange(20), torch.zeros(20)
+    draw = uniforms(3, 1, index, 20 + 98)
+    field = bend(draw[:, 20:], 28, 30) * 2.5
+    grid = moves(
+        (28, 30),
+        (28, 30),
+        angle_deg=none,
+        shear_deg=none,
+        scale=none + 1,
+        shift_px=torch.zeros(20, 2),
+        mirror=none > 0,
+        bend_px=field,
+    )
+    expected = sample(images, grid)
+    assert torch.equal(augment(images, AugmentConfig(elastic_px=2.5), 3, 1, index), expected)
+    light, contrast = (1 + (draw[:, column] * 2 - 1).view(-1, 1, 1, 1) * 0.3 for column in (9, 10))
+    mean = expected.mean((1, 2, 3), keepdim=True)
+    lit = ((mean + (expected - mean) * contrast) * light).clamp(0, 255)
+    assert torch.equal(augment(images, AugmentConfig(elastic_px=2.5, brightness=0.3, contrast=0.3), 3, 1, index), lit)
 
 
 # ---- light
@@ -320,7 +212,7 @@ def test_brightness_is_a_factor_and_contrast_spreads_about_the_mean() -> None:
 def test_light_by_hand() -> None:
     images, index = noise(8, 3, 4, 5) * 255, torch.arange(8)
     draw = uniforms(3, 1, index, module.GRID).double().numpy() * 2 - 1
-    result = augment(images, AugmentConfig(brightness=1, contrast=0.8), 3, 1, index).numpy()
+    result = augment(images, AugmentConfig(brightness=1.0, contrast=0.8), 3, 1, index).numpy()
     clipped = 0
     for image, got, numbers in zip(images.double().numpy(), result, draw, strict=True):
         light, contrast = 1 + numbers[module.LIGHT], 1 + 0.8 * numbers[module.CONTRAST]
@@ -328,6 +220,39 @@ def test_light_by_hand() -> None:
         assert np.allclose(got, expected.clip(0, 255), atol=1e-3)
         clipped += (expected.clip(0, 255) != expected).sum()
     assert clipped > 0
+
+
+def test_saturation_by_hand() -> None:
+    """0 of it is grey as ITU-R BT.601 has it, 1 the image itself; then contrast and brightness."""
+    images, index = noise(8, 3, 4, 5) * 255, torch.arange(8)
+    draw = uniforms(3, 1, index, 119).double().numpy() * 2 - 1
+    result = augment(images, AugmentConfig(saturation=0.9), 3, 1, index).numpy()
+    all_light = augment(images, AugmentConfig(saturation=0.9, brightness=0.2, contrast=0.8), 3, 1, index).numpy()
+    clipped = 0
+    for image, got, lit, numbers in zip(images.double().numpy(), result, all_light, draw, strict=True):
+        grey = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+        share = 1 + 0.9 * numbers[118]
+        expected = share * image + (1 - share) * grey
+        assert np.allclose(got, expected.clip(0, 255), atol=1e-3)
+        clipped += (expected.clip(0, 255) != expected).sum()
+        again = (expected.mean() + (expected - expected.mean()) * (1 + 0.8 * numbers[10])) * (1 + 0.2 * numbers[9])
+        assert np.allclose(lit, again.clip(0, 255), atol=1e-3)
+    assert clipped > 0
+
+
+def test_saturation_goes_anywhere_allowed_and_leaves_grey_alone() -> None:
+    images = 100 + 50 * noise(2000, 3, 2, 2)
+    change = AugmentConfig(saturation=0.5)
+    pure = augment(images, change, 3, 1, MANY)
+    assert uniform((pure[:, 0] - pure[:, 1])[:, 0, 0] / (images[:, 0] - images[:, 1])[:, 0, 0], 0.5, 1.5)
+    grey = images[:, :1].expand(-1, 3, -1, -1)
+    assert torch.allclose(augment(grey, change, 3, 1, MANY), grey, atol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_saturation_of_images_without_colours_is_refused(channels: int) -> None:
+    with pytest.raises(ConfigError, match=f"saturation 0.5 needs colour images, of 3 channels, got {channels}: set it to 0"):
+        augment(noise(2, channels, 4, 5), AugmentConfig(saturation=0.5), 3, 1, torch.arange(2))
 
 
 # ---- erasing
@@ -366,6 +291,8 @@ def test_erasing_lays_one_grey_rectangle_over_its_share_of_the_images() -> None:
 @alone
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_change_is_a_function_of_seed_epoch_and_index(change: AugmentConfig, channels: int) -> None:
+    if channels == 1 and change.saturation:
+        pytest.skip("grey has no saturation")
     images, index = noise(20, channels, 20, 27) * 255, torch.arange(20) * 7
     once = augment(images, change, 3, 1, index)
     assert (once.shape, once.dtype) == (images.shape, images.dtype)

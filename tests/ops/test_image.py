@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +17,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gipi.errors import ConfigError, DataError
-from gipi.ops.image import FORMATS, LONGEST, MAX_PIXELS, centre_crop, open_image, shrink
+from gipi.ops.image import (
+    FORMATS,
+    LONGEST,
+    MAX_PIXELS,
+    centre_crop,
+    open_image,
+    scale,
+    scale_masks,
+    scale_short,
+    scale_short_masks,
+    short_size,
+    shrink,
+)
 
 PICTURE = Image.fromarray((np.indices((9, 14)).sum(0) * 11).astype(np.uint8))
 
@@ -333,3 +347,85 @@ def test_half_a_place_is_rounded_to_even() -> None:
 def test_a_crop_that_does_not_fit(size: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match=f"a crop of {size[0]}x{size[1]} does not fit images of 4x4"):
         centre_crop(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), size)
+
+
+# All of an image and of its mask, scaled
+
+SIDES = st.integers(1, 40)
+
+
+@pytest.mark.parametrize(
+    ("size", "short", "scaled"),
+    [
+        ((360, 480), 180, (180, 240)),
+        ((480, 360), 180, (240, 180)),
+        ((360, 480), 0, (360, 480)),
+        ((360, 480), 360, (360, 480)),
+        ((100, 333), 50, (50, 166)),  # 166.5, to even
+        ((100, 335), 50, (50, 168)),  # 167.5
+        ((3, 7), 6, (6, 14)),
+        ((5, 5), 2, (2, 2)),
+    ],
+)
+def test_the_shorter_side_and_the_other(size, short, scaled) -> None:
+    assert short_size(size, short) == scaled
+    images = torch.zeros(2, 3, *size, dtype=torch.uint8)
+    assert scale_short(images, short).shape == (2, 3, *scaled)
+    assert scale_short_masks(images[:, 0], short).shape == (2, *scaled)
+
+
+def test_a_shorter_side_below_nothing() -> None:
+    with pytest.raises(ConfigError, match="a shorter side of -1 pixels"):
+        scale_short(torch.zeros(3, 4, 4, dtype=torch.uint8), -1)
+
+
+def test_what_has_the_size_is_not_touched() -> None:
+    images = torch.arange(24, dtype=torch.uint8).view(2, 3, 4)
+    for short in (0, 3):
+        assert scale_short(images, short) is images
+        assert scale_short_masks(images, short) is images
+
+
+@settings(max_examples=80, deadline=None)
+@given(SIDES, SIDES, SIDES, SIDES, st.integers(0, 9))
+@example(2, 1, 3, 1, 0)  # one pixel wide
+@example(9, 7, 4, 1, 0)
+@example(9, 7, 1, 1, 0)
+def test_images_are_scaled_as_pillow_scales_them(height: int, width: int, rows: int, columns: int, seed: int) -> None:
+    """Another implementation of the same filter; it rounds after each direction, so they may differ by one."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    expected = np.asarray(Image.fromarray(pixels).resize((columns, rows), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    images = torch.from_numpy(pixels).permute(2, 0, 1)
+    scaled = scale(images, (rows, columns))
+    assert (scaled.shape, scaled.dtype) == ((3, rows, columns), torch.uint8)
+    assert np.abs(scaled.numpy().astype(int) - expected).max() <= 1
+    assert torch.equal(scale(torch.stack([images, images.flip(2)]), (rows, columns))[0], scaled)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SIDES, SIDES, SIDES, SIDES)
+def test_masks_take_the_pixel_at_the_centre(height: int, width: int, rows: int, columns: int) -> None:
+    masks = torch.randint(0, 256, (2, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(height))
+    scaled = scale_masks(masks, (rows, columns))
+    for y in range(rows):
+        for x in range(columns):
+            centre = Fraction(2 * y + 1, 2) * height / rows, Fraction(2 * x + 1, 2) * width / columns
+            assert torch.equal(scaled[:, y, x], masks[:, math.floor(centre[0]), math.floor(centre[1])])
+
+
+@pytest.mark.parametrize("size", [(180, 240), (90, 120), (97, 130), (400, 533)])
+def test_masks_are_scaled_as_torch_does_exactly(size: tuple[int, int]) -> None:
+    masks = torch.randint(0, 256, (2, 360, 480), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.interpolate(masks[None].double(), size, mode="nearest-exact")[0].to(torch.uint8)
+    assert torch.equal(scale_masks(masks, size), expected)
+
+
+def test_a_mask_stays_on_its_image() -> None:
+    """A bright square and its mask, scaled: where the image is bright, the mask is 1, but for a pixel at the border."""
+    image = torch.zeros(3, 60, 90, dtype=torch.uint8)
+    image[:, 12:41, 30:77] = 255
+    for short in (20, 37, 90):
+        mask = scale_short_masks((image[0] > 0).to(torch.uint8), short)
+        bright = scale_short(image, short)[0]
+        assert (bright[mask == 1] >= 100).all()
+        assert (bright[mask == 0] <= 155).all()

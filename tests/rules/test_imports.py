@@ -11,7 +11,7 @@ LAYERS = {
     1: {"ops", "runs", "model", "foreign"},
     2: {"models", "data", "engine"},
     3: {"tasks", "inspect"},
-    4: {"api", "lab", "bench", "plan"},
+    4: {"api", "lab", "looks", "bench", "plan"},
     5: {"cli", "screen", "__main__"},
 }
 LAYER = {name: number for number, names in LAYERS.items() for name in names}
@@ -21,6 +21,7 @@ SIDEWAYS = {
     ("cli", "screen"),
     ("__main__", "cli"),
     ("lab", "api"),
+    ("looks", "api"),
     ("bench", "api"),
     ("plan", "api"),
 }  # tasks draw their report; a model file is written as a run's files are

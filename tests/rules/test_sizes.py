@@ -11,14 +11,15 @@ BUDGETS = {
     "engine/optim.py": 160,
     "config.py": 300,
     "runs.py": 270,
-    "data/stream.py": 170,
+    "data/stream.py": 180,
     "engine/place.py": 180,
     "foreign.py": 320,
     "data/fetch.py": 200,
+    "recipes.py": 350,
 }
 FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250, "cli": 150}
 ANY = 250
-WHOLE = 14_500
+WHOLE = 19_000
 
 
 def lines(path):

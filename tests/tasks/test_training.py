@@ -23,6 +23,7 @@ from gipi.tasks.classify import Classify
 from gipi.tasks.training import for_processes, train_one
 from oracle.ranks import in_ranks
 
+SLOW = pytest.mark.slow
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the processes are forked")
 NET = NetConfig("convstack", {"width": 4, "batch_norm": False})
 BASE = Config(
@@ -152,7 +153,10 @@ def test_synchronised_batch_norm_equals_one_process(tmp_path: Path):
     assert far > 100 * near, "it was no choice"
 
 
-@pytest.mark.parametrize(("before", "after", "shard"), [(2, 1, False), (1, 2, False), (2, 3, False), (2, 3, True), (3, 2, True)])
+@pytest.mark.parametrize(
+    ("before", "after", "shard"),
+    [(2, 1, False), (1, 2, False), pytest.param(2, 3, False, marks=SLOW), pytest.param(2, 3, True, marks=SLOW), (3, 2, True)],
+)
 def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, alone: Any, before: int, after: int, shard: bool):
     path, config = tmp_path / "run", changed(shard=shard)
     with pytest.raises(RunError, match="stop here"):

@@ -75,8 +75,10 @@ def test_table_of_the_nets_is_aligned_and_says_where_its_scores_are_from(capsys)
     for line in lines:
         assert all(line[end : end + 2] == "  " for end in ends)
     [vgg] = [line[:source].split() for line in lines if line.startswith("vgg16 ")]
-    assert vgg[:4] == ["vgg16", "2014", "16", "138,357,544"]
-    assert vgg[4:] == ["15.5", "G", "71.59", "90.38"]
+    assert vgg[:5] == ["vgg16", "classify", "2014", "16", "138,357,544"]
+    assert vgg[5:] == ["15.5", "G", "71.59", "90.38"]
+    [segnet] = [line[:source].split() for line in lines if line.startswith("segnet ")]
+    assert segnet == ["segnet", "segment", "2015", "26", "29,449,355", "104", "G"]
 
 
 @pytest.mark.parametrize(

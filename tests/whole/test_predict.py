@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gipi.cli.use import predict
+from gipi.cli.predict import predict
 from gipi.model import Card, save_model
 from gipi.models.convstack import convstack
 from gipi.preprocess import Preprocess

@@ -1,5 +1,6 @@
 """Every `gipi` command and every Python block that README.md shows runs as shown, in order, in a folder of its own."""
 
+import json
 import os
 import re
 import shlex
@@ -22,15 +23,28 @@ def commands(page):
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gipi ")]
 
 
+ALL_IN_ONE = """
+import json, sys
+from gipi import cli
+for words in json.load(sys.stdin):
+    sys.argv = ["gipi", *words]
+    try:
+        cli.main()
+    except SystemExit as end:
+        if end.code:
+            sys.exit(f"gipi {' '.join(words)} ended with {end.code}")
+"""
+
+
 def test_commands_run(tmp_path):
+    """One after another in one process, which need not import torch for each."""
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     assert len(commands("README.md")) >= 6
-    for words in commands("README.md"):
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", "gipi", *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"gipi {' '.join(words)}\n{done.stderr}"
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = [sys.executable, "-c", ALL_IN_ONE]
+    given = json.dumps(commands("README.md"))
+    done = subprocess.run(run, input=given, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "mistakes.png").exists()
     assert (tmp_path / "features.png").exists()
 

@@ -253,6 +253,7 @@ def hosts() -> Iterator[list[list[str]]]:
         _ip("link", "del", cable[0])
 
 
+@pytest.mark.slow
 def test_two_hosts_train_one_net(hosts: list[list[str]], straight: Path, tmp_path: Path):
     out, port = tmp_path / "run", free_port()
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d",

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gipi import api
 from gipi.bench.timing import Spread, peak_memory, windows
 from gipi.bench.worker import in_process
 from gipi.engine.place import Place, decide_place
@@ -80,11 +79,9 @@ def predict(model: str) -> Predict:
 def measure(model: str, path: str, batch: int) -> dict[str, Any]:
     """One path at one batch size, on random images."""
     place = Place(torch.device("cpu"), "fp32", 0, "contiguous")
+    classifier = Classifier.load(find_model(model), decide_place(device="cpu") if path == "default" else place)
     if path == "default":
-        classifier = api.load(model, place=decide_place(device="cpu"))
         classifier.expect(MANY)
-    else:
-        classifier = Classifier.load(find_model(model), place)
     pixels = torch.randint(256, (batch, *classifier.card.image), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     answer = classifier.logits if path == "default" else _eager(classifier)
     logits = answer(pixels)  # the first one is cold

@@ -17,16 +17,17 @@ from gipi.cli.bench import bench
 from gipi.cli.check import check
 from gipi.cli.look import inspect, list_all
 from gipi.cli.plan import plan
+from gipi.cli.predict import predict
 from gipi.cli.study import study
 from gipi.cli.train import train
-from gipi.cli.use import evaluate, import_weights, predict
+from gipi.cli.use import evaluate, import_weights
 from gipi.errors import ConfigError, GipiError, GipiWarning
 from gipi.recipes import DEFAULT
 
 VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a net by a recipe"),
     "eval": (evaluate, "score a model on a data set"),
-    "predict": (predict, "read pictures"),
+    "predict": (predict, "read pictures, or name every pixel of them or of a video"),
     "check": (check, "look through pictures of your own before training: counts, duplicates, broken files"),
     "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel, why an answer"),
     "study": (study, "check a claim of the textbook by a grid of small trainings"),

@@ -10,12 +10,17 @@ from tyro.conf import Positional, arg
 
 from gipi.cli.common import Json, parse, print_json
 
-DATA = "a folder of class folders, alone or in train and val, a folder of tar shards, or a CSV file of path,label"
+DATA = (
+    "a folder of class folders, alone or in train and val, a folder of tar shards, a CSV file of path,label, or a folder of "
+    "images with masks: images/ and masks/, train/ and trainannot/, or as PASCAL VOC"
+)
 
 
 @dataclass(frozen=True)
 class CheckArgs:
     """Look through a data set of your own: counts, sizes, unreadable pictures, duplicates, and whether it is ready to train on.
+
+    Of masks: pixels of each class, values of no class, sizes that differ, files without a partner, masks without labels.
 
     Ends with 0 if it is and with 1 if it is not.
     """

@@ -21,6 +21,7 @@ PICTURES = {
     "fields": "IMAGE",
     "why": "IMAGE",
     "exciting": "DATA",
+    "dense": "IMAGE",
     "augment": "RECIPE",
 }
 
@@ -44,6 +45,10 @@ class InspectArgs:
     ] = None
     layer: Annotated[str | None, arg(help="with --exciting: more channels of this convolution", metavar="NAME")] = None
     channel: Annotated[int | None, arg(help="with --layer: more images for this channel", metavar="N")] = None
+    dense: Annotated[
+        Path | None,
+        arg(help="count and time naming this picture's pixels by an FCN: a window around each against one pass", metavar="IMAGE"),
+    ] = None
     augment: Annotated[
         str | None, arg(help="draw training images as this recipe augments them; takes no MODEL", metavar="RECIPE")
     ] = None
@@ -65,26 +70,31 @@ def inspect(argv: list[str]) -> int:
     if args.out and not asked:
         flags = ", ".join(f"--{name} {what}" for name, what in PICTURES.items())
         raise ConfigError(f"--out is where a picture goes: add one of {flags}")
-    from gipi import api
+    from gipi import looks
 
+    told: dict[str, Any] = {}
     if args.model is None:
         if args.augment is None:
             raise ConfigError("name what to look inside: gipi inspect MODEL, or gipi inspect --augment RECIPE")
-        picture = api.augmented(catalog.entry(RECIPES, args.augment, "recipe").config)
+        picture = looks.augmented(catalog.entry(RECIPES, args.augment, "recipe").config)
     elif args.augment is not None:
         raise ConfigError(f"--augment draws the recipe's training images, whatever the model: leave {args.model!r} out")
     elif args.mistakes is not None:
-        picture = api.mistakes(args.model, args.mistakes)
+        picture = looks.mistakes(args.model, args.mistakes)
     elif args.features is not None:
-        picture = api.features(args.model, args.features)
+        picture = looks.features(args.model, args.features)
     elif args.fields is not None:
-        picture = api.fields(args.model, args.fields)
+        picture = looks.fields(args.model, args.fields)
     elif args.why is not None:
-        picture = api.why(args.model, args.why, label=args.label)
+        picture = looks.why(args.model, args.why, label=args.label)
     elif args.exciting is not None:
-        picture = api.exciting(args.model, args.exciting, layer=args.layer, channel=args.channel)
+        picture = looks.exciting(args.model, args.exciting, layer=args.layer, channel=args.channel)
+    elif args.dense is not None:
+        found, picture = looks.dense(args.model, args.dense)
+        told = found.json()
+        print(*([] if args.json else [found.text(), ""]), sep="\n", end="")
     else:
-        table = api.layers(args.model)
+        table = looks.layers(args.model)
         print_json(table.json()) if args.json else print(table.text())
         return 0
     out = args.out or Path(f"{asked[0]}.png")
@@ -92,7 +102,7 @@ def inspect(argv: list[str]) -> int:
         picture.save(out)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot write the picture {out}: {error}") from error
-    print_json({"picture": str(out)}) if args.json else print(out)
+    print_json({**told, "picture": str(out)}) if args.json else print(out)
     return 0
 
 

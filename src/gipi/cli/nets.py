@@ -22,6 +22,7 @@ def net_rows() -> dict[str, dict[str, Any]]:
     return {
         name: {
             "title": net.title,
+            "kind": net.kind,
             "year": net.year,
             "depth": net.depth,
             "parameters": net.parameters,
@@ -38,13 +39,13 @@ def net_rows() -> dict[str, dict[str, Any]]:
 
 def net_lines() -> list[str]:
     """The table of the nets for a terminal, a line a net."""
-    rows = [["net", "year", "depth", "parameters", "multiply-adds", "top-1", "top-5", "source"]]
+    rows = [["net", "kind", "year", "depth", "parameters", "multiply-adds", "top-1", "top-5", "source"]]
     for name, net in net_rows().items():
         scores = ["" if net[top] is None else f"{net[top]:.2f}" for top in ("top1", "top5")]
         sizes = f"{net['parameters']:,}", brief(net["multiply_adds"])
-        rows.append([name, str(net["year"]), str(net["depth"]), *sizes, *scores, net["source"]])
+        rows.append([name, net["kind"], str(net["year"]), str(net["depth"]), *sizes, *scores, net["source"]])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligns = "<>>>>>><"  # names are words, the others numbers
+    aligns = "<<>>>>>><"  # names are words, the others numbers
     return [
         "  ".join(f"{cell:{align}{width}}" for cell, align, width in zip(row, aligns, widths, strict=True)).rstrip()
         for row in rows

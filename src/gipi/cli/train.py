@@ -17,7 +17,7 @@ from gipi.cli.common import STOPPED, Json, parse, print_json
 from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 from gipi.errors import ConfigError
 from gipi.recipes import DEFAULT, RECIPES
-from gipi.screen import Screen
+from gipi.screen import Screen, headline
 
 SHORT = {"data": "data.name", "from": "transfer.weights"}  # flags that are used most, and what they stand for
 
@@ -86,7 +86,7 @@ def train(argv: list[str]) -> int:
         result = {key: last[key] for key in last if key not in ("step", "steps", "split")}
         print_json({"run": str(run.path), "model": str(run.model_path), "data": data, **result})
     else:
-        print(f"test accuracy {last['accuracy']:.2%} on {data}, {last['time_s']:.0f} s of training")
+        print(f"test {headline(last)[0]} on {data}, {last['time_s']:.0f} s of training")
         if members > 1:
             print(f"members {last['member_accuracy']:.2%} ± {100 * last['member_spread']:.2f} %, the mean of {members}")
         print(f"model   {run.model_path}\nreport  {run.path / 'report.html'}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -117,6 +117,18 @@ def _sent(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+class Labelled(Protocol):
+    """Images of one size, each with a label, or with one for every pixel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def images(self) -> Tensor: ...
+    @property
+    def labels(self) -> Tensor: ...
+    def __len__(self) -> int: ...
+
+
 class ImageStream:
     """Endless shuffled batches of `size` images; a last short batch of an epoch is dropped.
 
@@ -127,7 +139,7 @@ class ImageStream:
     """
 
     def __init__(
-        self, data: ImageSet, size: int, seed: int, values: Tensor | None = None, *, rank: int = 0, world: int = 1
+        self, data: Labelled, size: int, seed: int, values: Tensor | None = None, *, rank: int = 0, world: int = 1
     ) -> None:
         if not 0 < size <= len(data):
             raise ConfigError(

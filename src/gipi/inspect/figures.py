@@ -20,7 +20,12 @@ from torch import Tensor
 from gipi.errors import DataError
 
 COLOURS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
-PANELS = {"loss": ("loss", 2.4), "accuracy": ("error", 2.4), "lr": ("learning rate", 1.2)}  # label, height in inches
+PANELS = {  # label, height in inches
+    "loss": ("loss", 2.4),
+    "accuracy": ("error", 2.4),
+    "mean_iou": ("mean IoU", 2.4),
+    "lr": ("learning rate", 1.2),
+}
 INK, GREY, FAINT = "#222222", "#767676", "#E4E4E4"
 WIDTH = 7.0  # inches
 DPI = 160
@@ -102,9 +107,9 @@ def features(maps: Sequence[tuple[str, Float[Tensor, "d i j"]]], image: UInt8[Te
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss, error (100 % less the accuracy) and learning rate against the step, as far as `rows` of metrics.jsonl go.
+    """Loss, error (100 % less the accuracy), mean IoU and learning rate against the step, as far as `rows` of metrics.jsonl go.
 
-    A row holds "split" (train, validation or test), "step" and some of "loss", "accuracy" (0 to 1) and "lr".
+    A row holds "split" (train, validation or test), "step" and some of "loss", "accuracy", "mean_iou" (both 0 to 1) and "lr".
     The bold line of a long training is a running mean. Values that are not finite are left out.
     """
     points = {
@@ -122,7 +127,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         for split, colour in COLOURS.items():
             if points[name, split]:
                 steps, values = np.array(points[name, split], float).T
-                values = 100 * (1 - values) if name == "accuracy" else values
+                values = 100 * {"accuracy": 1 - values, "mean_iou": values}[name] if name in ("accuracy", "mean_iou") else values
                 _curve(ax, split, colour, steps, values, smooth=split == "train" and name != "lr")
         _axes(ax, name)
     panels[0].legend(frameon=False, fontsize=9, labelcolor=INK, ncols=3, loc="upper right")
@@ -132,10 +137,11 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return fig
 
 
-def confusion(matrix: Int64[Tensor, "k k"], classes: Sequence[str]) -> Figure:
+def confusion(matrix: Int64[Tensor, "k k"], classes: Sequence[str], *, pixels: bool = False) -> Figure:
     """How often an image of each class (row) is read as each class (column).
 
     Blue is right, orange wrong, darker for a larger share of the row. Counts are written out for up to 20 classes.
+    pixels: it counts pixels, of which there are many: written out is each cell's share of its row in percent, from 0.5 % on.
     Raises DataError if the matrix is not k x k for k classes.
     """
     k = len(classes)
@@ -159,12 +165,14 @@ def confusion(matrix: Int64[Tensor, "k k"], classes: Sequence[str]) -> Figure:
     ax.set_yticks(range(0, k, every), names, parse_math=False)
     ax.tick_params(length=0, labelsize=size, labelcolor=INK)
     ax.set_xlabel("answer", fontsize=10, color=INK)
-    ax.set_ylabel("label", fontsize=10, color=INK)
+    ax.set_ylabel("label, each row 100 %" if pixels else "label", fontsize=10, color=INK)
     total, misread = int(counts.sum()), int(counts[~right].sum())
-    ax.set_title(f"{misread:,} of {total:,} misread", fontsize=10, color=INK, loc="left")
+    title = f"{100 * misread / max(total, 1):.2f} % of the pixels wrong" if pixels else f"{misread:,} of {total:,} misread"
+    ax.set_title(title, fontsize=10, color=INK, loc="left")
     if k <= 20:
-        for row, column in zip(*counts.nonzero(), strict=True):
-            ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size, color=INK)
+        for row, column in np.argwhere(share >= 0.005 if pixels else counts > 0):
+            text = f"{100 * share[row, column]:.0f}" if pixels else f"{counts[row, column]:,}"
+            ax.text(column, row, text, ha="center", va="center", fontsize=size, color=INK)
     return fig
 
 
@@ -186,6 +194,9 @@ def _axes(ax: Axes, name: str) -> None:
         ticks = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
         ax.set_yticks(ticks, [f"{tick:g} %" for tick in ticks])
         ax.set_ylim(0 if low < 0.1 else 0.6 * low, 1.4 * max(high, 0.1))
+    elif name == "mean_iou":
+        ax.set_ylim(0, 100)
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g} %"))
     else:
         if name == "loss" and low > 0:
             ax.set_yscale("log")

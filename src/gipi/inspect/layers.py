@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gipi.errors import ConfigError
 from gipi.inspect.reach import ADAPTIVE_POOLS, POOLS, Pair, Reach, pair, reach_after
 
-STAGES = (nn.Conv2d, nn.ReLU, nn.LeakyReLU, *POOLS, *ADAPTIVE_POOLS)
+STAGES = (nn.Conv2d, nn.ConvTranspose2d, nn.ReLU, nn.LeakyReLU, *POOLS, *ADAPTIVE_POOLS)
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,14 @@ def layer_table(net: nn.Module, shape: tuple[int, int, int]) -> LayerTable:
     return LayerTable(shape, tuple(layers))
 
 
+def fed(net: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """`shape` of an image (channels, height, width) as the net is fed it: of a net with a stride, sides are padded up to it."""
+    stride = getattr(net, "stride", 1)
+    return shape[0], -(-shape[1] // stride) * stride, -(-shape[2] // stride) * stride
+
+
 def feature_maps(net: nn.Module, image: Float[Tensor, "1 c h w"]) -> list[tuple[str, Float[Tensor, "d i j"]]]:
-    """(name, output) of each convolution, ReLU and pooling in eval mode, shallow to deep.
+    """(name, output) of each convolution, transposed ones too, ReLU and pooling in eval mode, shallow to deep.
 
     image: scaled as the net takes it. Raises ConfigError if the net does not take its shape.
     """

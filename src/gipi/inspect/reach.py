@@ -35,7 +35,12 @@ class Reach(NamedTuple):
 
 
 def reach_after(layer: nn.Module, before: Reach | None, came: torch.Size, went: torch.Size) -> Reach | None:
-    """Reach of the output, of size `went`, of a layer whose input, of size `came` (height, width), reaches `before`."""
+    """Reach of the output, of size `went`, of a layer whose input, of size `came` (height, width), reaches `before`.
+
+    Values between the places of a transposed convolution's input depend on a little less than this field, which holds them all.
+    """
+    if isinstance(layer, nn.ConvTranspose2d | nn.MaxUnpool2d):
+        return before and _between(layer, before)
     window = _window(layer, came, went)
     if before is None or window is None:
         return None
@@ -62,6 +67,19 @@ def _window(layer: nn.Module, came: torch.Size, went: torch.Size) -> tuple[Pair,
     if isinstance(layer, nn.Flatten) or came == went:
         return (1, 1), (1, 1), (0, 0)
     return None
+
+
+def _between(layer: nn.ConvTranspose2d | nn.MaxUnpool2d, before: Reach) -> Reach | None:
+    """As behind a convolution without stride of the input with zeros between its places; None if a place is less than a pixel."""
+    stride, padding = pair(layer.stride), _padding(layer.padding, (1, 1))
+    if any(j % s for j, s in zip(before.jump, stride, strict=True)):
+        return None
+    dilation = (1, 1) if isinstance(layer, nn.MaxUnpool2d) else pair(layer.dilation)
+    more = [(k - 1) * d for k, d in zip(pair(layer.kernel_size), dilation, strict=True)]  # places beside the first
+    jump = [j // s for j, s in zip(before.jump, stride, strict=True)]
+    field = [f + m * j for f, m, j in zip(before.field, more, jump, strict=True)]
+    start = [s + (p - m) * j for s, p, m, j in zip(before.start, padding, more, jump, strict=True)]
+    return Reach((field[0], field[1]), (jump[0], jump[1]), (start[0], start[1]))
 
 
 def _padding(padding: str | int | tuple[int, ...], size: Pair) -> Pair:

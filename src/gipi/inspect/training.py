@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gipi.inspect import figures
-from gipi.inspect.layers import layer_table
+from gipi.inspect.layers import LayerTable, layer_table
 from gipi.inspect.report import Section, write_report
 from gipi.model import Card
 from gipi.runs import Run
@@ -26,26 +26,44 @@ def write_training_report(
 
     images, labels: the test set, uint8 (n, c, h, w), int64 (n).  answers, scores: int64, float (n).  confusion: int64 (k, k).
     """
-    config, rows = run.config(), run.rows()
-    data, machine = config["data"], run.environment()
     wrong = int((labels != answers).sum())
     table = layer_table(net, card.image)
-    summary = [
-        ("test accuracy", f"{card.metrics['accuracy']:.2%}"),
-        ("misread", f"{wrong:,} of {len(labels):,}"),
-        ("data", data["name"]),
+    scored = [("test accuracy", f"{card.metrics['accuracy']:.2%}"), ("misread", f"{wrong:,} of {len(labels):,}")]
+    surest = figures.mistakes(images, labels, answers, scores, card.classes)
+    sections = [
+        Section("Course of the training", png=figures.png_bytes(figures.curves(run.rows()))),
+        Section("Mistakes on the test set", "Label, answer and the answer's probability.", png=figures.png_bytes(surest)),
+        Section("Confusion matrix", png=figures.png_bytes(figures.confusion(confusion, card.classes))),
+        *last_sections(run, table),
+    ]
+    summary = [*scored, *facts(run, card, table)]
+    write_report(run.path / "report.html", title=title(run, card), summary=summary, sections=sections)
+
+
+def title(run: Run, card: Card) -> str:
+    """What a report of a training of any kind is called."""
+    config = run.config()
+    return f"gipi: {config['recipe'] or card.net} on {config['data']['name']}"
+
+
+def facts(run: Run, card: Card, table: LayerTable) -> list[tuple[str, str]]:
+    """(name, value) of what was trained on what for how long: the end of the summary of a training of any kind."""
+    config = run.config()
+    return [
+        ("data", config["data"]["name"]),
         ("net", card.net),
         ("parameters", f"{table.parameters:,}"),
-        ("training", f"{config['run']['epochs']} epochs, {rows[-1]['time_s']:.0f} s"),
+        ("training", f"{config['run']['epochs']} epochs, {run.rows()[-1]['time_s']:.0f} s"),
     ]
-    surest = figures.mistakes(images, labels, answers, scores, card.classes)
+
+
+def last_sections(run: Run, table: LayerTable) -> list[Section]:
+    """The layers, the configuration and the machine: the end of the report of a training of any kind."""
+    config, machine = run.config(), run.environment()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     groups = ("net", "data", "optim", "transfer", "run")
     values = [(f"{group}.{name}", str(value)) for group in groups for name, value in config[group].items()]
-    sections = [
-        Section("Course of the training", png=figures.png_bytes(figures.curves(rows))),
-        Section("Mistakes on the test set", "Label, answer and the answer's probability.", png=figures.png_bytes(surest)),
-        Section("Confusion matrix", png=figures.png_bytes(figures.confusion(confusion, card.classes))),
+    return [
         Section("Layers", "Field: side of the square of input pixels that one output value sees.", table=table.cells()),
         Section("Configuration", table=(["value", "set to"], values)),
         Section(
@@ -54,9 +72,3 @@ def write_training_report(
             f"{versions}\n{machine['command']}",
         ),
     ]
-    write_report(
-        run.path / "report.html",
-        title=f"gipi: {config['recipe'] or card.net} on {data['name']}",
-        summary=summary,
-        sections=sections,
-    )

@@ -15,24 +15,25 @@ import math
 from functools import cache
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from gipi.config import AugmentConfig
+from gipi.errors import ConfigError
 from gipi.ops.image import centre_crop
 from gipi.ops.random import uniforms
+from gipi.ops.segmentation import VOID
+from gipi.ops.warp import KNOTS, Grid, Images, bend, moves, sample, sample_masks
 
-CELLS = 4  # of the elastic grid, each way
-KNOTS = CELLS + 3
 ERASED = 0.02, 0.33  # share of the area
 ASPECT = 0.3, 1 / 0.3  # of an erased rectangle
-Images = Float[Tensor, "n c h w"]
+LUMA = 0.299, 0.587, 0.114  # of red, green and blue in grey: ITU-R BT.601
 
-# Columns of the random numbers of a sample. A new one goes to the end, before the grid's, so that older recipes keep theirs.
+# Columns of the random numbers of a sample. A new one goes to the end, so that older recipes keep theirs.
 ANGLE, RIGHT, DOWN, ZOOM, SLANT, CUT, CUT_X, CUT_Y, MIRROR, LIGHT, CONTRAST = range(11)
 ERASE, ERASE_AREA, ERASE_ASPECT, ERASE_X, ERASE_Y, ERASE_GREY, BLEND, BLEND_X, BLEND_Y = range(11, 20)
-GRID = 20
+GRID = 20  # the first of 2 * KNOTS**2
+SATURATION = GRID + 2 * KNOTS * KNOTS
 
 
 def augment(
@@ -46,11 +47,35 @@ def augment(
     size = size or (images.shape[2], images.shape[3])
     if change == AugmentConfig():
         return images if tuple(images.shape[-2:]) == size else centre_crop(images, size)
-    draw = uniforms(seed, epoch, index, GRID + (2 * KNOTS * KNOTS if change.elastic_px else 0))
-    images = _move(images, change, draw, size)
-    if change.brightness or change.contrast:
-        images = _relight(images, change, draw)
-    return _erase(images, change, draw) if change.erase else images
+    draw = _draw(change, seed, epoch, index)
+    grid = _grid((images.shape[2], images.shape[3]), change, draw, size)
+    images = _relight(images if grid is None else sample(images, grid), change, draw)
+    return _erase(images, _erased(images, change, draw), draw) if change.erase else images
+
+
+def augment_masks(
+    images: Float[Tensor, "n 3 h w"],
+    labels: UInt8[Tensor, "n h w"],
+    change: AugmentConfig,
+    seed: int,
+    epoch: int,
+    index: Int64[Tensor, " n"],
+) -> tuple[Float[Tensor, "n 3 h w"], UInt8[Tensor, "n h w"]]:
+    """(images as `augment` gives them, their masks moved alike): each pixel of a mask takes the class of the nearest one.
+
+    Labels are VOID where a pixel comes from outside the image, or is erased; light changes leave them alone.
+    """
+    if change == AugmentConfig():
+        return images, labels
+    draw, size = _draw(change, seed, epoch, index), (images.shape[2], images.shape[3])
+    grid = _grid(size, change, draw, size)
+    if grid is not None:
+        images, labels = sample(images, grid), sample_masks(labels, grid)
+    images = _relight(images, change, draw)
+    if not change.erase:
+        return images, labels
+    erased = _erased(images, change, draw)
+    return _erase(images, erased, draw), labels.masked_fill(erased.squeeze(1), VOID)
 
 
 def mix(
@@ -67,11 +92,16 @@ def mix(
     return torch.where(box, other, images), 1 - box.float().mean((1, 2, 3))
 
 
-def _move(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"], size: tuple[int, int]) -> Float[Tensor, "n c i j"]:
+def _draw(change: AugmentConfig, seed: int, epoch: int, index: Int64[Tensor, " n"]) -> Float[Tensor, "n d"]:
+    return uniforms(seed, epoch, index, SATURATION + 1 if change.elastic_px or change.saturation else GRID)
+
+
+def _grid(source: tuple[int, int], change: AugmentConfig, draw: Float[Tensor, "n d"], size: tuple[int, int]) -> Grid | None:
+    """Where each pixel of the result comes from; None: nothing moves."""
     bends = (change.rotate_deg, change.scale, change.shear_deg, change.crop, change.elastic_px)
-    whole, seen = (draw.new_tensor([width, height]) for height, width in (images.shape[-2:], size))  # (across, down)
-    if not any((*bends, change.shift_px, change.flip)) and tuple(images.shape[-2:]) == size:
-        return images
+    whole, seen = (draw.new_tensor([width, height]) for height, width in (source, size))  # (across, down)
+    if not any((*bends, change.shift_px, change.flip)) and source == size:
+        return None
     either = draw * 2 - 1
     zoom = 1 + either[:, ZOOM] * change.scale
     # A window of the image, anywhere in it, becomes the whole result; its size is that of the result unless a crop decides it.
@@ -85,88 +115,49 @@ def _move(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"], siz
         away = (draw[:, CUT_X : CUT_Y + 1] * (whole - window + 1)).floor() - (whole - window) / 2
         shift = shift.round()
     enlarged = zoom.unsqueeze(1) * enlarged
-    return warp(
-        images,
+    return moves(
+        source,
+        size,
         angle_deg=either[:, ANGLE] * change.rotate_deg,
         shear_deg=either[:, SLANT] * change.shear_deg,
         scale=enlarged[:, 0],
         shift_px=shift + away * enlarged,
         mirror=draw[:, MIRROR] < change.flip,
-        bend_px=_bend(draw[:, GRID:], *size) * change.elastic_px if change.elastic_px else None,
-        size=size,
+        bend_px=bend(draw[:, GRID:SATURATION], *size) * change.elastic_px if change.elastic_px else None,
     )
 
 
-def warp(
-    images: Images,
-    *,
-    angle_deg: Float[Tensor, " n"],
-    shear_deg: Float[Tensor, " n"],
-    scale: Float[Tensor, " n"],
-    shift_px: Float[Tensor, "n 2"],
-    mirror: Bool[Tensor, " n"],
-    bend_px: Float[Tensor, "n i j 2"] | None = None,
-    size: tuple[int, int] | None = None,
-) -> Float[Tensor, "n c i j"]:
-    """Each image mirrored, slanted, enlarged by `scale` and turned counter-clockwise about its centre, then moved.
-
-    size: height and width of the result, the image's if None; the centres of both lie upon each other.
-    shear_deg: the angle by which upright lines lean to the left.  shift_px: (right, down).  bend_px: how much further (right,
-    down) each pixel of the result looks in the source.  One bilinear resampling; zeros come in from outside. The memory format
-    stays that of `images`.
-    """
-    n, _, height, width = images.shape
-    tall, wide = size or (height, width)
-    angle = angle_deg * (math.pi / 180)
-    cos, sin = angle.cos() / scale, angle.sin() / scale
-    slant, sign = (shear_deg * (math.pi / 180)).tan(), 1 - 2 * mirror.float()
-    # From a pixel of the result (x right, y down, from the centre) to its source: undo the shift, turn, scale, slant, mirror.
-    across = torch.stack([sign * (cos - slant * sin), -sign * (sin + slant * cos)], 1)
-    back = torch.stack([across, torch.stack([sin, cos], 1)], 1)
-    start = -(back @ shift_px.unsqueeze(2))
-    half = back.new_tensor([width / 2, height / 2])  # affine_grid counts in half widths and half heights
-    theta = torch.cat([back * back.new_tensor([wide / 2, tall / 2]) / half.unsqueeze(1), start / half.unsqueeze(1)], 2)
-    grid = F.affine_grid(theta, [n, 1, tall, wide], align_corners=False)
-    if bend_px is not None:
-        grid = grid + bend_px / half
-    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    channels_last = images.is_contiguous(memory_format=torch.channels_last)
-    return moved.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-
-
-def _bend(draw: Float[Tensor, "n d"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
-    """Smooth fields of displacement, each within -1 and 1."""
-    knots = (draw * 2 - 1).view(len(draw), 2, KNOTS, KNOTS)
-    rows, columns = (_spline(length).to(draw) for length in (height, width))
-    return (rows @ knots @ columns.T).permute(0, 2, 3, 1)
-
-
-@cache
-def _spline(length: int) -> Float[Tensor, "l k"]:
-    """Weights of the KNOTS of a uniform cubic B-spline at the centre of each of `length` pixels; each row sums to 1."""
-    place = (torch.arange(length) + 0.5) * CELLS / length
-    cell = place.floor().clamp(max=CELLS - 1).long()
-    t = place - cell
-    weights = torch.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * (t + t**2 - t**3) + 1, t**3], 1) / 6
-    return torch.zeros(length, KNOTS).scatter_(1, cell.unsqueeze(1) + torch.arange(4), weights)
-
-
 def _relight(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"]) -> Images:
-    """Contrast about the image's own mean, then brightness as a factor; within 0 and 255."""
-    light, contrast = (1 + (draw[:, column] * 2 - 1).view(-1, 1, 1, 1) * size
-                       for column, size in ((LIGHT, change.brightness), (CONTRAST, change.contrast)))  # fmt: skip
+    """Saturation about each pixel's grey, contrast about the image's own mean, then brightness as a factor; within 0 and 255."""
+    if not (change.saturation or change.brightness or change.contrast):
+        return images
+    if change.saturation:
+        if images.shape[1] != 3:
+            got = f"got {images.shape[1]}: set it to 0"
+            raise ConfigError(f"data.augment.saturation {change.saturation} needs colour images, of 3 channels, {got}")
+        grey = (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        images = grey + (images - grey) * _factor(change.saturation, draw[:, SATURATION])
     mean = images.mean((1, 2, 3), keepdim=True)
-    return ((mean + (images - mean) * contrast) * light).clamp(0, 255)
+    spread = mean + (images - mean) * _factor(change.contrast, draw[:, CONTRAST])
+    return (spread * _factor(change.brightness, draw[:, LIGHT])).clamp(0, 255)
 
 
-def _erase(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"]) -> Images:
+def _factor(most: float, draw: Float[Tensor, " n"]) -> Float[Tensor, "n 1 1 1"]:
+    return 1 + (draw * 2 - 1).view(-1, 1, 1, 1) * most
+
+
+def _erase(images: Images, erased: Bool[Tensor, "n 1 h w"], draw: Float[Tensor, "n d"]) -> Images:
+    return torch.where(erased, (draw[:, ERASE_GREY] * 255).view(-1, 1, 1, 1), images)
+
+
+def _erased(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"]) -> Bool[Tensor, "n 1 h w"]:
+    """Whether each pixel is in the rectangle of an image that is chosen."""
     area = ERASED[0] + draw[:, ERASE_AREA] * (ERASED[1] - ERASED[0])
     low, high = math.log(ASPECT[0]), math.log(ASPECT[1])
     aspect = (low + draw[:, ERASE_ASPECT] * (high - low)).exp()
     tall, wide = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     box = _inside(images, wide / 2 + draw[:, ERASE_X] * (1 - wide), tall / 2 + draw[:, ERASE_Y] * (1 - tall), wide, tall)
-    chosen = (draw[:, ERASE] < change.erase).view(-1, 1, 1, 1)
-    return torch.where(box & chosen, (draw[:, ERASE_GREY] * 255).view(-1, 1, 1, 1), images)
+    return box & (draw[:, ERASE] < change.erase).view(-1, 1, 1, 1)
 
 
 def _inside(images: Images, x: Tensor, y: Tensor, wide: Tensor, tall: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Shaped, UInt8
 from PIL import Image, ImageChops, ImageOps
 from torch import Tensor
+from torch.nn import functional
 
 from gipi.errors import ConfigError, DataError
 
@@ -108,3 +109,47 @@ def centre_crop(images: Shaped[Tensor, "*n c h w"], size: tuple[int, int]) -> Sh
         raise ConfigError(f"a crop of {rows}x{columns} does not fit images of {height}x{width}")
     top, left = round((height - rows) / 2), round((width - columns) / 2)
     return images[..., top : top + rows, left : left + columns]
+
+
+def short_size(size: tuple[int, int], short: int) -> tuple[int, int]:
+    """(height, width) once the shorter side is `short` pixels, and the other rounded; 0: as it is. ConfigError below 0."""
+    if short < 0:
+        raise ConfigError(f"a shorter side of {short} pixels: allowed are numbers from 1 on, and 0 for as it is")
+    side = min(size)
+    return size if short == 0 else (round(size[0] * short / side), round(size[1] * short / side))
+
+
+def scale_short(images: UInt8[Tensor, "*n h w"], short: int) -> UInt8[Tensor, "*n i j"]:
+    """The images scaled so that their shorter side has `short` pixels, see `short_size`; 0: as they are."""
+    return scale(images, short_size((images.shape[-2], images.shape[-1]), short))
+
+
+def scale_short_masks(masks: UInt8[Tensor, "*n h w"], short: int) -> UInt8[Tensor, "*n i j"]:
+    """Masks scaled as `scale_short` scales their images."""
+    return scale_masks(masks, short_size((masks.shape[-2], masks.shape[-1]), short))
+
+
+def scale(images: UInt8[Tensor, "*n h w"], size: tuple[int, int]) -> UInt8[Tensor, "*n i j"]:
+    """The images scaled to `size` (height, width): bilinear, antialiased where they shrink, values rounded to even."""
+    if images.shape[-2:] == size:
+        return images
+    planes = images.reshape(-1, 1, *images.shape[-2:]).float()
+    if size[1] == 1:  # torch 2.13 mixes up the rows of contiguous planes that become one pixel wide
+        planes = planes.expand(-1, 2, -1, -1).contiguous(memory_format=torch.channels_last)
+    scaled = functional.interpolate(planes, size, mode="bilinear", antialias=True)[:, :1]
+    return scaled.round_().clamp_(0, 255).to(torch.uint8).reshape(*images.shape[:-2], *size)
+
+
+def scale_masks(masks: UInt8[Tensor, "*n h w"], size: tuple[int, int]) -> UInt8[Tensor, "*n i j"]:
+    """Masks scaled to `size` (height, width) as `scale` scales their images: of each new pixel, the old one at its centre.
+
+    The same as torch's "nearest-exact", but in whole numbers, so that a centre on the border of two pixels is rounded alike
+    everywhere: to the later one.
+    """
+    if masks.shape[-2:] == size:
+        return masks
+    places = [
+        (2 * torch.arange(new, device=masks.device) + 1) * old // (2 * new)
+        for old, new in zip(masks.shape[-2:], size, strict=True)
+    ]
+    return masks[..., places[0][:, None], places[1]]

@@ -126,6 +126,8 @@ def plan(ask: Ask) -> Plan:
     Raises ConfigError for what cannot be planned, DeviceError if the batch does not fit on the device.
     """
     config, world = ask.config, ask.world
+    if config.kind != "classify":
+        raise ConfigError(f"gipi plan knows the training of classifiers, but recipe {config.recipe!r} does {config.kind}")
     if config.transfer.frozen == 1:
         raise ConfigError(
             f"recipe {config.recipe!r} trains a new head alone, on what the net makes of each picture once: no GPU needs "

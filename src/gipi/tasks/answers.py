@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from gipi.engine.place import cores
 from gipi.errors import DataError
 
+A = TypeVar("A", covariant=True)  # answers
 AT_ONCE = 32  # pictures, at most
 
 
@@ -51,8 +52,8 @@ def classifications(classes: tuple[str, ...], logits: Tensor, answers: Tensor, f
     ]
 
 
-class Reader(Protocol):
-    """One that names what is in pictures: a Classifier or a Committee. at_once: how many it wants to answer together.
+class Reader(Protocol[A]):
+    """A Classifier, a Committee or a Segmenter. at_once: how many pictures it wants to answer together.
 
     frame: what it makes of a picture, a tensor or several, and wants for an answer.
     """
@@ -60,10 +61,10 @@ class Reader(Protocol):
     @property
     def at_once(self) -> int: ...
     def frame(self, source: Path | bytes) -> Any: ...
-    def answer(self, framed: Sequence[Any]) -> list[Classification]: ...
+    def answer(self, framed: Sequence[Any]) -> Sequence[A]: ...
 
 
-def read_files(reader: Reader, files: Sequence[Path]) -> Iterator[tuple[Path, Classification | DataError]]:
+def read_files(reader: Reader[A], files: Sequence[Path]) -> Iterator[tuple[Path, A | DataError]]:
     """An answer for each file, or the error that kept it from one, in order.
 
     Some are in memory at a time: opened by a thread a core, then answered together.

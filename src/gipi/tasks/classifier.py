@@ -14,19 +14,16 @@ from torch.nn import functional as F
 from gipi.data.stream import ImageSet
 from gipi.engine.agree import gathered, together
 from gipi.engine.place import Place
-from gipi.engine.spread import whole_weights
 from gipi.errors import ConfigError
-from gipi.model import Card, fit_weights, load_model, save_model
-from gipi.models.ensemble import Ensemble
-from gipi.models.kinds import build_net
+from gipi.model import Card
 from gipi.ops.digit import frame_digit
 from gipi.ops.image import centre_crop, open_image, resize, shrink
 from gipi.ops.metrics import Mean, Metrics, confusion_matrix
 from gipi.tasks.answers import AT_ONCE, Classification, classifications
 from gipi.tasks.compiled import compiled
 from gipi.tasks.images import SHORT
+from gipi.tasks.trained import ALONE, Trained
 
-ALONE = Place(torch.device("cpu"), "fp32", 0)
 EVAL_BATCH = 500  # images at once, of
 EVAL_PIXELS = 2_000_000  # at most so many pixels in all
 
@@ -41,32 +38,19 @@ class Evaluation:
     scores: Tensor
 
 
-class Classifier:
-    """A net with its card, ready to use. path: of the model file that it is from; its net is then not to be changed any more."""
+class Classifier(Trained):
+    """A classifier with its card, ready to use."""
+
+    KIND = "classify"
 
     def __init__(self, net: torch.nn.Module, card: Card, place: Place, path: Path | None = None) -> None:
-        self.net, self.card, self.place, self._path = place.put_net(net), card, place, path
+        super().__init__(net, card, place, path)
         self._compiled: Callable[[Tensor], Tensor] | None = None
-
-    @classmethod
-    def load(cls, path: Path, place: Place) -> Classifier:
-        """The classifier in a model file. Raises WeightsError if the file is broken or its weights do not fit its card."""
-        weights, card = load_model(path)
-        nets = [build_net(card.net, card.args) for _ in range(card.members)]
-        net = nets[0] if card.members == 1 else Ensemble(nets)
-        fit_weights(net, weights, str(path))
-        return cls(net.eval(), card, place, path)
-
-    def save(self, path: Path) -> None:
-        """Write the model file; of several processes that train together the first one does."""
-        weights = whole_weights(self.net) if self.place.shard else self.net.state_dict()
-        if self.place.first:
-            save_model(path, weights, self.card)
 
     def expect(self, count: int) -> None:
         """Get ready for so many pictures: OpenVINO answers from now on where it saves time for them, see `engine/fast.py`."""
-        if self._path and not self._compiled:
-            self._compiled = compiled(self.net, self.card, self.place, self._path, count)
+        if self.path and not self._compiled:
+            self._compiled = compiled(self.net, self.card, self.place, self.path, count)
 
     @property
     def short(self) -> int:
@@ -78,23 +62,11 @@ class Classifier:
         """Height and width of what the net is fed."""
         return self.card.image[1], self.card.image[2]
 
-    def scale(self, pixels: Tensor) -> Tensor:
-        """uint8 pixels, or floats of that range, to the net's input values."""
-        how = self.card.preprocess
-        mean, std = (torch.tensor(numbers, device=pixels.device).view(-1, 1, 1) for numbers in (how.mean, how.std))
-        return (pixels.float() * (1 / 255) - mean) / std
-
-    def pixels(self, inputs: Tensor) -> Tensor:
-        """The pixels, as floats, of which `scale` makes such inputs (n, c, h, w)."""
-        how = self.card.preprocess
-        mean, std = (torch.tensor(numbers, device=inputs.device).view(-1, 1, 1) for numbers in (how.mean, how.std))
-        return (inputs * std + mean) * 255
-
     def logits(self, pixels: Tensor) -> Tensor:
         """uint8 (n, c, h, w) -> float32 (n, classes), with dropout off; of images larger than the net's input the middle."""
         if self._compiled:
             return self._compiled(self.scale(centre_crop(pixels, self.size)))
-        return self._run(self.net, self.inputs(pixels))
+        return self.run(self.net, self.inputs(pixels))
 
     def accept(self, data: ImageSet) -> None:
         """Raises ConfigError if the images have other classes than the model, or are not of the size that it takes."""
@@ -110,21 +82,11 @@ class Classifier:
     def embed(self, data: ImageSet) -> Tensor:
         """What the head of the net sees of each image, float32, as `Backbone.embed` gives it, on the device."""
         parts = data.images.split(_batch(data.images.shape[2:]))
-        return torch.cat([self._run(self.net.embed, self.inputs(part)) for part in parts])  # pyright: ignore[reportArgumentType]
+        return torch.cat([self.run(self.net.embed, self.inputs(part)) for part in parts])  # pyright: ignore[reportArgumentType]
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """uint8 (n, c, h, w) as the net is fed them."""
         return self.place.put_images(self.scale(centre_crop(pixels, self.size).to(self.place.device)))
-
-    @torch.inference_mode()
-    def _run(self, part: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-        modes = {module: module.training for module in self.net.modules()}
-        self.net.eval()
-        with self.place.autocast():
-            out = part(inputs)
-        for module, mode in modes.items():
-            module.training = mode
-        return out.float()
 
     def evaluate(self, data: ImageSet, embedded: Tensor | None = None) -> Evaluation:
         """Score on labelled images. Raises ConfigError if their classes or sizes are not the model's.
@@ -136,7 +98,7 @@ class Classifier:
             self.expect(len(data))
 
         def read(inputs: Tensor) -> tuple[Tensor, Tensor]:
-            logits = self.logits(inputs) if embedded is None else self._run(self.net.answer, inputs)  # pyright: ignore[reportArgumentType]
+            logits = self.logits(inputs) if embedded is None else self.run(self.net.answer, inputs)  # pyright: ignore[reportArgumentType]
             return logits, logits.argmax(1)
 
         return score(data, self.card.classes, read, embedded, self.place)

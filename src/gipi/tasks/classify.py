@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gipi import catalog
 from gipi.config import AugmentConfig, Config
 from gipi.data.ahead import Ahead
 from gipi.data.stream import ImageBatch, ImageStream
@@ -22,16 +21,16 @@ from gipi.engine.batchnorm import synchronise
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
 from gipi.engine.task import Stateful
-from gipi.errors import GipiWarning
+from gipi.errors import ConfigError, GipiWarning
 from gipi.inspect.training import write_training_report
-from gipi.model import Card
 from gipi.models.backbone import Answer
 from gipi.ops.augment import augment, mix
 from gipi.ops.metrics import Mean, Metrics, correct, values
 from gipi.runs import Run
-from gipi.tasks.classifier import ALONE, Classifier
+from gipi.tasks.classifier import Classifier
 from gipi.tasks.images import TrainingImages, load_images, training_images
 from gipi.tasks.start import start
+from gipi.tasks.trained import ALONE, training_work
 
 log = logging.getLogger("gipi")
 
@@ -43,6 +42,8 @@ class Classify:
     """
 
     def __init__(self, config: Config, place: Place, images: TrainingImages | None = None) -> None:
+        if config.data.class_weights != "none":
+            raise ConfigError(f"data.class_weights {config.data.class_weights!r} is for segmentation: leave it 'none'")
         begun = start(config)
         train, self._held_out, digest = images or training_images(config, place, begun)
         if config.data.augment.flip and train.framing == "digit":
@@ -66,7 +67,7 @@ class Classify:
         self.steps = config.run.epochs * self.every
         resident = still or place.holds(train.images.nbytes)
         self._source = stream if resident else Ahead(stream, lambda batch: batch.to(place.device))
-        compiled = place.compiles(_work(card, len(train) * config.run.epochs))
+        compiled = place.compiles(training_work(card, len(train) * config.run.epochs))
         self._optim = Optim(
             net,
             config.optim,
@@ -177,9 +178,3 @@ def conclude(run: Run, model: Classifier, config: Config, report: bool, more: di
             scores=result.scores,
             confusion=result.confusion,
         )
-
-
-def _work(card: Card, images: int) -> float:
-    """Floating-point operations of training on so many images: two a multiply-add, forward once and backward twice."""
-    net, (_, height, width) = catalog.NETS[card.net], card.image
-    return 6 * net.multiply_adds * height * width / (net.input[1] * net.input[2]) * images

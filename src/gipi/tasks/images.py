@@ -36,6 +36,9 @@ def load_images(name: str, split: str, *, short: int = SHORT, broken: float = 0.
     if _is_path(name):
         return folder(Path(name), split, short=short, broken=broken)
     known = catalog.entry(catalog.DATASETS, name, "data set or folder")
+    if known.kind != "classify":
+        fitting = ", ".join(key for key, data in catalog.DATASETS.items() if data.kind == "classify")
+        raise ConfigError(f"data set {name!r} is for {known.kind}, not to classify; those that are: {fitting}")
     factory = catalog.resolve(known.factory)
     return factory(split, short=short) if known.framing == "crop" else factory(split)
 

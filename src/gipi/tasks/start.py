@@ -79,7 +79,9 @@ class Start:
 
 
 def start(config: Config) -> Start:
-    """What a training by `config` begins with. Raises WeightsError if the weights cannot be had."""
+    """What the training of a classifier begins with. Raises ConfigError for other kinds, WeightsError for no weights."""
+    if config.kind != "classify":
+        raise ConfigError(f"this is for classifiers, but recipe {config.recipe!r} does {config.kind}")
     if not config.transfer.weights:
         return Start(config, None, None)
     weights, card = pretrained(config.transfer.weights, config.net.name)
@@ -87,8 +89,8 @@ def start(config: Config) -> Start:
 
 
 def resolve(config: Config) -> Config:
-    """The configuration with the net of the weights that it starts from."""
-    return start(config).config
+    """The configuration of a classifier with the net of the weights that it starts from; of another kind as it is."""
+    return start(config).config if config.kind == "classify" else config
 
 
 def _net_of(card: Card) -> NetConfig:

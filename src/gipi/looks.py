@@ -1,0 +1,155 @@
+"""Looking inside nets, models and data as Python functions: tables and pictures. The other half of `api.py`."""
+
+from __future__ import annotations
+
+import io
+from itertools import islice
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from gipi import catalog
+from gipi.api import load
+from gipi.config import Config
+from gipi.engine.place import place_for
+from gipi.errors import ConfigError, nearest
+from gipi.inspect import exciting as excite
+from gipi.inspect import figures, segment_figures
+from gipi.inspect.augmented import EPOCHS, augmented_figure, versions
+from gipi.inspect.dense import Dense, compare, dense_figure, fcn_of_vgg
+from gipi.inspect.fields import fields_figure, middle_fields
+from gipi.inspect.layers import LayerTable, feature_maps, fed, layer_table
+from gipi.inspect.why import grad_cam, why_figure
+from gipi.model import Card
+from gipi.models.kinds import build_net
+from gipi.ops.image import scale_short
+from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from gipi.tasks.classifier import Classifier
+from gipi.tasks.images import load_images
+from gipi.tasks.masks import load_masks
+from gipi.tasks.segmenter import Segmenter
+from gipi.tasks.trained import ALONE
+from gipi.tasks.training import new_task
+
+
+def layers(model: str | Path) -> LayerTable:
+    """The layer table of a model, or of a net of the catalogue: shape, parameters, multiply-adds, receptive field."""
+    if str(model) in catalog.NETS:
+        net = catalog.NETS[str(model)]
+        return layer_table(catalog.resolve(net.factory)(), net.input)
+    loaded = load(model)
+    return layer_table(loaded.net, fed(loaded.net, loaded.card.image))
+
+
+def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Image:
+    """A picture of the images that a model misreads, the surest first; of a segmentation model, of those it reads worst."""
+    classifier = load(model)
+    if isinstance(classifier, Segmenter):
+        masks = load_masks(data, split)
+        result = classifier.evaluate(masks, boundaries=False)
+        return _picture(segment_figures.worst(masks, result.answers, result.ious))
+    images = load_images(data, split, short=classifier.short)
+    result = classifier.evaluate(images)
+    return _picture(figures.mistakes(images.images, images.labels, result.answers, result.scores, images.classes))
+
+
+def features(model: str | Path, image: Path) -> Image.Image:
+    """A picture of what each layer of a model sees in an image, shallow to deep."""
+    loaded = load(model)
+    framed = _framed(loaded, image)
+    return _picture(figures.features(feature_maps(loaded.net, loaded.inputs(framed[None])), framed))
+
+
+def fields(model: str | Path, image: Path) -> Image.Image:
+    """A picture of how much of an image one value of each layer of a model sees: its receptive field."""
+    loaded = load(model)
+    framed = _framed(loaded, image)
+    channels, height, width = loaded.inputs(framed[None]).shape[1:]
+    return _picture(fields_figure(middle_fields(loaded.net, (channels, height, width)), framed))
+
+
+def exciting(model: str | Path, data: str, *, layer: str | None = None, channel: int | None = None) -> Image.Image:
+    """A picture of the parts of a data set's test images that excite the channels of each convolution most.
+
+    layer: the name of one convolution, to see more of its channels.  channel: one of them, to see more images.
+    Raises ConfigError for an unknown layer, a channel that it does not have, a channel without a layer, or images that the
+    model does not take.
+    """
+    classifier = _classifier(model, "--exciting")
+    images = load_images(data, "test", short=classifier.short)
+    _, depth, height, width = images.images.shape
+    layers = excite.convolutions(classifier.net, (depth, height, width))
+    channels = excite.choose(layers, layer, channel)
+    count = excite.IMAGES if channel is None else excite.ALL_IMAGES
+    tops = excite.most_exciting(classifier.net, map(classifier.scale, images.images.split(100)), channels, count)
+    return _picture(excite.exciting_figure(tops, layers, channels, images))
+
+
+def why(model: str | Path, image: Path, *, label: str | None = None) -> Image.Image:
+    """A picture of where a model looks: the heat map (Grad-CAM) of its best two answers, or of the class `label`.
+
+    Raises ConfigError for a class that the model does not know, DataError if the picture cannot be read.
+    """
+    classifier = _classifier(model, "--why")
+    classes = classifier.card.classes
+    if label is not None and label not in classes:
+        raise ConfigError(f"the model knows no class {label!r}{nearest(label, classes)}")
+    answer = classifier.predict(image)
+    names = [name for name, _ in answer.top(2)] if label is None else [label]
+    inputs = classifier.inputs(answer.framed[None])
+    shown = [(name, answer.probabilities[name], grad_cam(classifier.net, inputs, classes.index(name))) for name in names]
+    return _picture(why_figure(answer.framed, shown))
+
+
+def dense(model: str | Path, image: Path) -> tuple[Dense, Image.Image]:
+    """What naming every pixel of an image costs an FCN made of VGG-16, window by window and in one pass, and a picture of it.
+
+    model: a trained one, or a net of the catalogue, which gets fresh weights and the image with a shorter side of 375 pixels.
+    Raises ConfigError for another net, DataError if the image cannot be read.
+    """
+    if str(model) in catalog.NETS:
+        usual = Preprocess((3, 375, 500), "whole", 375, IMAGENET_MEAN, IMAGENET_STD)  # of PASCAL VOC's images
+        with torch.random.fork_rng(enabled=True):
+            torch.manual_seed(0)
+            net = build_net(str(model), {})
+        loaded = Segmenter(net, Card("segment", str(model), {}, ("any",), usual), ALONE)
+    else:
+        loaded = load(model)
+    framed = _framed(loaded, image)
+    found = compare(fcn_of_vgg(loaded.net), loaded.inputs(framed[None]))
+    return found, _picture(dense_figure(found, framed))
+
+
+def augmented(config: Config) -> Image.Image:
+    """A picture of some training images and of what a training by `config` feeds the net for them in its first epochs.
+
+    Raises ConfigError, DataError or DeviceError as `train` does.
+    """
+    place = place_for(config.run)
+    with torch.random.fork_rng(enabled=True):
+        task = new_task(config, place)
+    epochs = min(EPOCHS, config.run.epochs)
+    shown = versions(islice(task.source(), epochs * task.every), task.prepare)
+    title = f"What a training by {config.recipe or config.net.name} feeds its net for the same images of {config.data.name!r}."
+    card = task.model.card
+    return _picture(augmented_figure(shown, card.classes, epochs, pixels=task.model.pixels, title=title, colours=card.colours))
+
+
+def _framed(loaded: Classifier | Segmenter, image: Path) -> Tensor:
+    """The image as the net is to see it, uint8 (c, h, w), before its sides are padded."""
+    framed = loaded.frame(image)
+    return scale_short(framed, loaded.short) if isinstance(loaded, Segmenter) else framed
+
+
+def _classifier(model: str | Path, flag: str) -> Classifier:
+    loaded = load(model)
+    if not isinstance(loaded, Classifier):
+        raise ConfigError(f"{flag} explains classifiers, but {model} does {loaded.card.kind}; look at it with --mistakes DATA")
+    return loaded
+
+
+def _picture(figure: Figure) -> Image.Image:
+    return Image.open(io.BytesIO(figures.png_bytes(figure)))
