@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -94,9 +95,8 @@ def multiply_adds() -> int:
 def equal(model: Path) -> tuple[float, float]:
     """(share of pixels with the same class, of void ones too; largest difference of logits, a share of their range)."""
     place = decide_place(device="cpu", precision="fp32")
-    plain, ours = Segmenter.load(model, place), Segmenter.load(model, place)
+    plain, ours = Segmenter.load(model, replace(place, layout="contiguous")), Segmenter.load(model, place)
     ours.net = winograd(ours.net, place) or ours.net
-    plain.net.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     images = load_masks("camvid", "test", short=plain.short).images
     same, off = [], 0.0
     for image in images[:: len(images) // IMAGES]:

@@ -47,7 +47,7 @@ def beside_sklearn(recipe: str, run: Run) -> Row:
     """How far our mean IoU is off that of scikit-learn's confusion matrix, on the answers to the whole test set."""
     data = Config.from_json(run.config()).data
     model = Segmenter.load(run.model_path, decide_place(device="cpu", precision="fp32"))
-    test = load_masks(data.name, "test", short=data.size)
+    test = load_masks(data.name, "test")
     result = model.evaluate(test, boundaries=False)
     known = (test.labels != VOID).numpy()
     labels, answers = test.labels.numpy()[known], result.answers.numpy()[known]

@@ -1,6 +1,6 @@
 """Make a run's model one that comes with the package: python bench/ship.py RUN NAME.
 
-The weights are stored in half precision where that loses nothing: refused if a single answer on the test set changes.
+The weights are stored in half precision where that loses nothing: if one answer on the test set changes, they stay as they are.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ def main() -> None:
     save_model(out, halves, card)
     before, after = (gipi.evaluate(model, data) for model in (run, out))
     if not torch.equal(before.answers, after.answers):
-        out.unlink()
-        sys.exit(f"half precision changes {int((before.answers != after.answers).sum())} answers: not shipped")
-    print(f"{out}: {out.stat().st_size:,} bytes, accuracy on {data} {after.metrics['accuracy'].value:.2%}")
+        save_model(out, weights, card)
+        print(f"half precision changes {int((before.answers != after.answers).sum())} of {before.answers.numel():,} answers")
+    name, score = next(iter(before.metrics.items()))
+    print(f"{out}: {out.stat().st_size:,} bytes, {name} on {data} {score.value:.2%}")
 
 
 if __name__ == "__main__":

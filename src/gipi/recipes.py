@@ -83,10 +83,10 @@ _CAMVID = Config(
 _SCENES = Config(
     recipe="segnet-scenes",
     kind="segment",
-    net=NetConfig("segnet-basic", {"width": 0.5, "kernel": 3}),
-    data=DataConfig("scenes", batch=16, augment=AugmentConfig(brightness=0.2, contrast=0.2)),
-    optim=OptimConfig("adamw", lr=5e-3, weight_decay=0.01, schedule="one-cycle"),
-    run=RunConfig(epochs=4),
+    net=NetConfig("segnet-basic", {"width": 0.375, "kernel": 5}),
+    data=DataConfig("scenes", batch=8, augment=AugmentConfig(brightness=0.2, contrast=0.2)),
+    optim=OptimConfig("adamw", lr=1e-2, weight_decay=0.01, schedule="one-cycle"),
+    run=RunConfig(epochs=8),
 )
 
 RECIPES = {
@@ -238,7 +238,13 @@ RECIPES = {
         accuracy=None,
     ),
     "fcn-scenes": Recipe(
-        replace(_SCENES, recipe="fcn-scenes", net=NetConfig("fcn8s-resnet18", {"width": 0.25, "stem": "small"})),
+        replace(
+            _SCENES,
+            recipe="fcn-scenes",
+            net=NetConfig("fcn8s-resnet18", {"width": 0.25, "stem": "small"}),
+            optim=replace(_SCENES.optim, lr=5e-3),
+            run=RunConfig(epochs=6),
+        ),
         about="the same by an FCN-8s on a small ResNet",
         source="net: Long et al., arXiv 1605.06211; training: ours",
         cost="2 CPU cores, about 5 minutes",

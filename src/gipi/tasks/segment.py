@@ -19,7 +19,6 @@ from gipi.engine.batchnorm import synchronise
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
 from gipi.engine.task import Stateful
-from gipi.errors import ConfigError
 from gipi.inspect.segment_report import write_segment_report
 from gipi.model import save_model
 from gipi.ops.augment import augment_masks
@@ -28,7 +27,7 @@ from gipi.ops.segmentation import VOID, class_weights
 from gipi.runs import Run
 from gipi.tasks.keep import Best, Course
 from gipi.tasks.masks import load_masks, training_masks
-from gipi.tasks.segment_start import begin
+from gipi.tasks.segment_start import begin, check
 from gipi.tasks.segmenter import Segmenter, pad
 from gipi.tasks.trained import training_work
 
@@ -43,7 +42,7 @@ class Segment:
     """
 
     def __init__(self, config: Config, place: Place) -> None:
-        _check(config)
+        check(config)
         train, self._held_out, digest = training_masks(config.data)
         net, card = begin(config, train, digest)
         self.model = Segmenter(net.train(), card, place)
@@ -141,15 +140,3 @@ class Segment:
                 followed=followed,
                 course=self._course.answers,
             )
-
-
-def _check(config: Config) -> None:
-    """Raises ConfigError for what a segmentation has no use for."""
-    for name, given in (
-        ("members", config.run.members > 1),
-        ("transfer.frozen", config.transfer.frozen > 0),
-        ("data.augment.mixup", config.data.augment.mixup > 0),
-        ("data.augment.cutmix", config.data.augment.cutmix > 0),
-    ):
-        if given:
-            raise ConfigError(f"--{name} is for classifiers, {config.recipe or config.net.name!r} is segmentation: leave it out")

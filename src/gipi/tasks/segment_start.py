@@ -15,16 +15,28 @@ from gipi.preprocess import Preprocess
 from gipi.tasks.pretrained import pretrained
 
 
+def check(config: Config) -> None:
+    """Raises ConfigError for what a segmentation has no use for, and for a net that does something else."""
+    known = catalog.entry(catalog.NETS, config.net.name, "net")
+    if known.kind != "segment":
+        fitting = ", ".join(name for name, net in catalog.NETS.items() if net.kind == "segment")
+        raise ConfigError(f"net {config.net.name!r} does {known.kind}, not segment; those that do: {fitting}")
+    for name, given in (
+        ("members", config.run.members > 1),
+        ("transfer.frozen", config.transfer.frozen > 0),
+        ("data.augment.mixup", config.data.augment.mixup > 0),
+        ("data.augment.cutmix", config.data.augment.cutmix > 0),
+    ):
+        if given:
+            raise ConfigError(f"--{name} is for classifiers, {config.recipe or config.net.name!r} is segmentation: leave it out")
+
+
 def begin(config: Config, data: MaskSet, digest: dict[str, str]) -> tuple[nn.Module, Card]:
     """(net, card) for training on `data`. Raises ConfigError or WeightsError where net, weights and images do not fit.
 
     `transfer.weights` may be a classifier's: those of the net's own backbone, such as VGG-16 for FCN; its last layer is taken
     over where there are as many classes. Or a segmentation model's of the same net and classes, to train it further.
     """
-    known = catalog.entry(catalog.NETS, config.net.name, "net")
-    if known.kind != "segment":
-        fitting = ", ".join(name for name, net in catalog.NETS.items() if net.kind == "segment")
-        raise ConfigError(f"net {config.net.name!r} does {known.kind}, not segment; those that do: {fitting}")
     args = {**config.net.args, "classes": len(data.classes), "channels": 3}
     net = build_net(config.net.name, args)
     height, width = data.images.shape[2:]
