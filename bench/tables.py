@@ -62,6 +62,17 @@ LINES = (
     ("peers", "Keras 3 on JAX", "Keras 3 on JAX", "JAX 위의 Keras 3", ""),
     ("peers", "Flax", "Flax", "Flax", ""),
     ("peers", "gipi over the fastest peer", "gipi over the fastest of them", "그중 가장 빠른 것 대비 gipi", ">= 2 x with AMX"),
+    ("segmentation", "fcn-scenes: mean_iou", "`fcn-scenes`, mean IoU", "`fcn-scenes` 평균 IoU", ">= 90 %"),
+    ("segmentation", "fcn-scenes: training", "its training, by 2 processes", "그 학습, 프로세스 2개로", "<= 5 min with AMX"),
+    ("segmentation", "segnet-scenes: mean_iou", "`segnet-scenes`, mean IoU", "`segnet-scenes` 평균 IoU", ">= 90 %"),
+    ("segmentation", "segnet-scenes: training", "its training", "그 학습", "<= 5 min with AMX"),
+    ("segmentation", "fcn-camvid-small: mean_iou", "`fcn-camvid-small` (CamVid, 11 classes, trained at 240x180), mean IoU", "`fcn-camvid-small`(CamVid, 클래스 11개, 240x180에서 학습) 평균 IoU", ">= 50 %"),
+    ("segmentation", "fcn-camvid-small: pixel_accuracy", "its pixel accuracy", "그 픽셀 정확도", ""),
+    ("segmentation", "fcn-camvid-small: training", "its training, one thread, beside other work", "그 학습, 스레드 하나, 다른 작업과 함께", "<= 150 min"),
+    ("segmentation", "fcn-camvid-small: mean IoU off scikit-learn's", "its mean IoU's difference from scikit-learn's", "scikit-learn의 평균 IoU와의 차이", "0"),
+    ("segment_inference", "segnet 480x384, batch 1, gipi", "SegNet inference, 480x360", "SegNet 추론, 480x360", ""),
+    ("segment_inference", "segnet 480x384, batch 1, gipi over plain PyTorch", "over plain PyTorch in fp32", "평범한 fp32 PyTorch 대비", ">= 2 x in bf16"),
+    ("segment_inference", "segnet, gipi: pixels of the same class as PyTorch's", "pixels of the same class as PyTorch's", "PyTorch와 같은 클래스인 픽셀", ">= 99.99 %"),
     ("inference", "resnet18, batch 1, gipi over ONNX Runtime, fp32", "ResNet-18 inference, batch 1, over ONNX Runtime fp32", "ResNet-18 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 1, gipi over ONNX Runtime, fp32", "ResNet-50 inference, batch 1, over ONNX Runtime fp32", "ResNet-50 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 32, gipi over ONNX Runtime, fp32", "the same, batch 32", "같은 것, 배치 32", ">= 4 x with AMX"),
@@ -72,7 +83,7 @@ LINES = (
     ("startup", "gipi predict, one image, cold", "`gipi predict`, one picture, cold", "`gipi predict` 그림 한 장, 첫 실행", "<= 2.5 s"),
     ("startup", "peak memory of MNIST training", "peak memory of MNIST training", "MNIST 학습의 최대 메모리", "<= 1.2 GiB"),
 )  # fmt: skip
-DIGITS = {"%": 2, "s": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "GiB": 2}
+DIGITS = {"%": 2, "s": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "frames/s": 2, "points": 4, "GiB": 2}
 
 
 def table(page: str) -> str:

@@ -243,7 +243,7 @@ RECIPES = {
             recipe="fcn-scenes",
             net=NetConfig("fcn8s-resnet18", {"width": 0.25, "stem": "small"}),
             optim=replace(_SCENES.optim, lr=5e-3),
-            run=RunConfig(epochs=6),
+            run=RunConfig(epochs=5),
         ),
         about="the same by an FCN-8s on a small ResNet",
         source="net: Long et al., arXiv 1605.06211; training: ours",

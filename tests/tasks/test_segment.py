@@ -16,7 +16,7 @@ from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfi
 from gipi.engine import loop
 from gipi.engine.place import decide_place
 from gipi.errors import ConfigError, DataError, RunError, WeightsError
-from gipi.model import load_model, read_card, save_model
+from gipi.model import Card, find_model, load_model, read_card, save_model
 from gipi.models.kinds import build_net
 from gipi.ops.segmentation import VOID
 from gipi.preprocess import Preprocess
@@ -190,8 +190,6 @@ def test_it_starts_from_a_classifier_of_its_own_backbone(config: Config, tmp_pat
     torch.manual_seed(5)
     args = {"classes": 3, "width": 0.03125}
     net = build_net("vgg16", args)
-    from gipi.model import Card
-
     how = Preprocess((3, 224, 224), "crop", 256, (0.4,), (0.2,))
     save_model(tmp_path / "vgg.safetensors", net.state_dict(), Card("classify", "vgg16", args, ("a", "b", "c"), how))
     begun = replace(
@@ -230,6 +228,13 @@ def test_what_cannot_be_is_refused(config: Config, change: dict[str, Any], says:
     data = change.pop("data", {})
     with pytest.raises((ConfigError, DataError), match=says):
         Segment(replace(config, data=replace(config.data, **data), **change), CPU)
+
+
+def test_the_model_that_comes_with_the_package_reads_scenes():
+    model = Segmenter.load(find_model("fcn-scenes"), CPU)
+    result = model.evaluate(load_masks("scenes", "test").limit(64))
+    assert abs(result.metrics["mean_iou"].value - model.card.metrics["mean_iou"]) < 0.05
+    assert result.metrics["mean_iou"].value > 0.85
 
 
 def test_a_model_of_other_classes_is_not_scored(config: Config):
