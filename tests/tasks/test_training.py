@@ -100,6 +100,7 @@ def test_clipping_sees_the_gradient_of_all_processes(tmp_path: Path):
     assert_same(trained(config, tmp_path / "two", 2), trained(config, tmp_path / "one"), within=1e-5)
 
 
+@pytest.mark.slow
 def test_shards_equal_replicas(tmp_path: Path, alone: Any):
     """FSDP, 2 and 3 processes, against one process alone, which DDP equals."""
     for world in (2, 3):

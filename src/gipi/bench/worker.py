@@ -15,7 +15,7 @@ from typing import Any
 from gipi.errors import GipiError, RunError
 
 WAIT_S = 3600  # that a measurement may take
-TAIL = 300  # characters of an error that are shown
+LONGEST = 300  # characters of an error that are shown
 OURS = "gipi: "  # what a line with an error of ours begins with
 
 
@@ -39,7 +39,7 @@ def in_process(job: dict[str, Any], *, processes: int = 1) -> dict[str, Any]:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit {done.returncode}"]
         ours = next((line for line in reversed(said) if line.startswith(OURS)), said[-1])  # torchrun says much after it
-        raise RunError(f"the measurement {job['job']!r} failed: {ours.removeprefix(OURS)[-TAIL:]}")
+        raise RunError(f"the measurement {job['job']!r} failed: {ours.removeprefix(OURS)[:LONGEST]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

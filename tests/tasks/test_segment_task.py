@@ -85,7 +85,12 @@ def test_resumed_is_straight_to_the_bit(config: Config, tmp_path: Path):
 
 def test_several_processes_and_parts_of_a_batch_equal_one(config: Config, tmp_path: Path):
     """SGD, whose steps are as far apart as the gradients are. Batch norm by the whole batch, as parts of one would differ."""
-    config = replace(config, net=NetConfig("fcn8s-vgg16", {"width": 0.03125, "dropout": 0.0}), optim=OptimConfig("sgd", lr=0.05))
+    config = replace(
+        config,
+        net=NetConfig("fcn8s-vgg16", {"width": 0.03125, "dropout": 0.0}),
+        optim=OptimConfig("sgd", lr=0.05),
+        run=replace(config.run, epochs=1),
+    )
     train(0, config, tmp_path / "one")
     in_ranks(2, train, replace(config, run=replace(config.run, processes=2)), tmp_path / "two")
     train(0, replace(config, optim=replace(config.optim, accumulate=3)), tmp_path / "parts")
