@@ -1,7 +1,7 @@
 """Frames/s of SegNet on the CPU, CamVid's 480x360 padded to 480x384: python bench/segment_inference.py [MODEL].
 
 Every contender runs in its own process, with as many threads; they take turns, batch by batch. "plain" is PyTorch with nothing
-of ours. The weights are random, which speed does not depend on. MODEL is a trained SegNet whose answers on some of CamVid's test
+of ours. The weights are random, which speed does not depend on. MODEL is a trained net whose answers on some of CamVid's test
 images, at the size that it was trained for, are compared with plain PyTorch's: random weights do not tell, as their logits are
 near ties.
 """
@@ -96,7 +96,7 @@ def equal(model: Path) -> tuple[float, float]:
     """(share of pixels with the same class, of void ones too; largest difference of logits, a share of their range)."""
     place = decide_place(device="cpu", precision="fp32")
     plain, ours = Segmenter.load(model, replace(place, layout="contiguous")), Segmenter.load(model, place)
-    ours.net = winograd(ours.net, place) or ours.net
+    ours.expect(2)
     images = load_masks("camvid", "test", short=plain.short).images
     same, off = [], 0.0
     for image in images[:: len(images) // IMAGES]:
@@ -114,8 +114,8 @@ def main() -> None:
     if sys.argv[1:]:
         same, off = equal(Path(sys.argv[1]))
         note = f"{sys.argv[1]}, about {IMAGES} images"
-        rows.append(row("segnet, gipi: pixels of the same class as PyTorch's", [100 * same], "%", split="camvid test", note=note))
-        rows.append(row("segnet, gipi: logits off PyTorch's", [100 * off], "% of range", split="camvid test", note=note))
+        rows.append(row("gipi: pixels of the same class as PyTorch's", [100 * same], "%", split="camvid test", note=note))
+        rows.append(row("gipi: logits off PyTorch's", [100 * off], "% of range", split="camvid test", note=note))
     for batch in (1, 4):
         told = turns((PLAIN, LAID, OURS), batch)
         name = f"segnet {size}, batch {batch}"

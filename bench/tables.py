@@ -72,7 +72,7 @@ LINES = (
     ("segmentation", "fcn-camvid-small: mean IoU off scikit-learn's", "its mean IoU's difference from scikit-learn's", "scikit-learn의 평균 IoU와의 차이", "0"),
     ("segment_inference", "segnet 480x384, batch 1, gipi", "SegNet inference, 480x360", "SegNet 추론, 480x360", ""),
     ("segment_inference", "segnet 480x384, batch 1, gipi over plain PyTorch", "over plain PyTorch in fp32", "평범한 fp32 PyTorch 대비", ">= 2 x in bf16"),
-    ("segment_inference", "segnet, gipi: pixels of the same class as PyTorch's", "pixels of the same class as PyTorch's", "PyTorch와 같은 클래스인 픽셀", ">= 99.99 %"),
+    ("segment_inference", "gipi: pixels of the same class as PyTorch's", "`fcn-camvid-small` so: pixels of the same class as PyTorch's", "같은 방식의 `fcn-camvid-small`: PyTorch와 같은 클래스인 픽셀", ">= 99.99 %"),
     ("inference", "resnet18, batch 1, gipi over ONNX Runtime, fp32", "ResNet-18 inference, batch 1, over ONNX Runtime fp32", "ResNet-18 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 1, gipi over ONNX Runtime, fp32", "ResNet-50 inference, batch 1, over ONNX Runtime fp32", "ResNet-50 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 32, gipi over ONNX Runtime, fp32", "the same, batch 32", "같은 것, 배치 32", ">= 4 x with AMX"),

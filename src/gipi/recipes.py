@@ -247,7 +247,7 @@ RECIPES = {
         ),
         about="the same by an FCN-8s on a small ResNet",
         source="net: Long et al., arXiv 1605.06211; training: ours",
-        cost="2 CPU cores, about 5 minutes",
+        cost="2 CPU cores, about 6 minutes",
         accuracy=None,
     ),
     "fcn-camvid-small": Recipe(
@@ -260,7 +260,7 @@ RECIPES = {
         ),
         about="names every pixel of a street seen from a car: FCN-8s on a ResNet-18 with half of its channels, at 240x180",
         source="net: Long et al., arXiv 1605.06211; training: ours",
-        cost="1 CPU core, about 45 minutes",
+        cost="1 CPU core, about 50 minutes",
         accuracy=None,
     ),
     "segnet-camvid-small": Recipe(
