@@ -49,6 +49,7 @@ def test_its_layout_made_small(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no camvid in $GIPI_DATA")
+@pytest.mark.slow
 def test_the_validation_part() -> None:
     data = camvid("validation")
     assert data.images.shape == (101, 3, 360, 480)

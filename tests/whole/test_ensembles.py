@@ -66,7 +66,7 @@ def test_two_processes_share_the_members(run):
 
 
 @posix
-@pytest.mark.parametrize("sent", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("sent", ["SIGTERM", pytest.param("SIGKILL", marks=pytest.mark.slow)])
 def test_ended_in_the_middle_and_resumed_is_straight(run, tmp_path, sent, monkeypatch, capsys):
     out = tmp_path / "run"
     process = start(*TRAIN, "--out", out)
