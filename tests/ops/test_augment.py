@@ -18,21 +18,9 @@ from gipi.ops import augment as module
 from gipi.ops.augment import ASPECT, ERASED, augment, beta_quantile, mix
 from gipi.ops.random import uniforms
 from gipi.ops.warp import CELLS, KNOTS, bend, moves, sample
+from oracle.changes import EACH
 
 MANY = torch.arange(2000)
-EACH = {
-    "rotate_deg": 30.0,
-    "shift_px": 3.0,
-    "scale": 0.3,
-    "shear_deg": 20.0,
-    "crop": 0.5,
-    "elastic_px": 2.5,
-    "flip": 0.5,
-    "brightness": 0.4,
-    "contrast": 0.4,
-    "saturation": 0.6,
-    "erase": 0.5,
-}
 ALL = AugmentConfig(**EACH)
 alone = pytest.mark.parametrize(
     "change", [AugmentConfig(**{name: size}) for name, size in EACH.items()] + [ALL], ids=[*EACH, "all"]

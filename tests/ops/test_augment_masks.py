@@ -11,22 +11,10 @@ from gipi.config import AugmentConfig
 from gipi.ops.augment import augment, augment_masks
 from gipi.ops.random import uniforms
 from gipi.ops.segmentation import VOID
+from oracle.changes import EACH
 
 COUNT, HEIGHT, WIDTH = 12, 20, 31
 INDEX = torch.arange(COUNT) * 7
-EACH = {
-    "rotate_deg": 30.0,
-    "shift_px": 3.0,
-    "scale": 0.3,
-    "shear_deg": 20.0,
-    "crop": 0.5,
-    "elastic_px": 2.5,
-    "flip": 0.5,
-    "brightness": 0.4,
-    "contrast": 0.4,
-    "saturation": 0.6,
-    "erase": 0.5,
-}
 LIGHT = ("brightness", "contrast", "saturation")
 ALL = AugmentConfig(**EACH)
 alone = pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
-from gipi.engine import loop
 from gipi.engine.place import decide_place
 from gipi.errors import ConfigError, DataError, RunError, WeightsError
 from gipi.model import Card, find_model, load_model, read_card, save_model
@@ -25,9 +24,9 @@ from gipi.tasks.keep import Best, Course
 from gipi.tasks.masks import load_masks
 from gipi.tasks.segment import Segment
 from gipi.tasks.segmenter import Segmenter
-from gipi.tasks.training import train_one
 from oracle.masks import CLASSES, rectangles
 from oracle.ranks import in_ranks
+from oracle.stopped import train
 
 CPU = decide_place(device="cpu", precision="fp32")
 CLOCK = ("time_s", "samples_per_s", "left_s")
@@ -47,23 +46,6 @@ def config(folder: Path) -> Config:
         optim=OptimConfig("adamw", lr=1e-2, schedule="cosine", ema=0.8),
         run=RunConfig(epochs=3, device="cpu", precision="fp32", seed=1),
     )  # 3 steps an epoch
-
-
-def train(rank: int, config: Config, path: Path, stop_at: int = 0) -> None:
-    """One of the processes; it fails right after the save of the step `stop_at`."""
-    save = loop.save
-
-    def failing(task: Any, place: Any, run: Run, step: int, *rest: Any) -> None:
-        save(task, place, run, step, *rest)
-        if step == stop_at:
-            raise RunError("stop here")
-
-    loop.save = failing
-    try:
-        begun = (path / "config.json").exists()
-        train_one(config, lambda: Run.open(path) if begun else Run.create(config.to_json(), path), report=False)
-    finally:
-        loop.save = save
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -13,15 +13,16 @@ import torch
 from safetensors.torch import load_file
 
 from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
-from gipi.engine import loop, ranks
+from gipi.engine import ranks
 from gipi.errors import ConfigError, RunError
 from gipi.model import Card, save_model
 from gipi.models.kinds import build_net
 from gipi.preprocess import Preprocess
 from gipi.runs import Run
 from gipi.tasks.classify import Classify
-from gipi.tasks.training import for_processes, train_one
+from gipi.tasks.training import for_processes
 from oracle.ranks import in_ranks
+from oracle.stopped import train
 
 SLOW = pytest.mark.slow
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the processes are forked")
@@ -39,23 +40,6 @@ def changed(
 ) -> Config:
     net_config = replace(config.net, args={**config.net.args, **(net or {})})
     return replace(config, net=net_config, optim=replace(config.optim, **(optim or {})), run=replace(config.run, **run))
-
-
-def train(rank: int, config: Config, path: Path, stop_at: int = 0) -> None:
-    """One of the processes, into `path` or going on with the run in it; it fails right after the save of the step `stop_at`."""
-    save = loop.save
-
-    def failing(task: Any, place: Any, run: Run, step: int, *rest: Any) -> None:
-        save(task, place, run, step, *rest)
-        if step == stop_at:
-            raise RunError("stop here")
-
-    loop.save = failing
-    try:
-        begun = (path / "config.json").exists()
-        train_one(config, lambda: Run.open(path) if begun else Run.create(config.to_json(), path), report=False)
-    finally:
-        loop.save = save
 
 
 def trained(config: Config, path: Path, world: int = 1, stop_at: int = 0) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:

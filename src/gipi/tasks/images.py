@@ -33,7 +33,7 @@ def load_images(name: str, split: str, *, short: int = SHORT, broken: float = 0.
     """
     if not name:
         raise ConfigError("this recipe is for pictures of your own: name their folder, or a CSV file of path,label, by --data")
-    if _is_path(name):
+    if is_path(name):
         return folder(Path(name), split, short=short, broken=broken)
     known = catalog.entry(catalog.DATASETS, name, "data set or folder")
     if known.kind != "classify":
@@ -45,12 +45,13 @@ def load_images(name: str, split: str, *, short: int = SHORT, broken: float = 0.
 
 def own_validation(name: str, *, short: int, broken: float) -> ImageSet | None:
     """The validation images that a folder sets apart itself, beside training and test images; None: it does not."""
-    if _is_path(name) and has_validation(find(Path(name))):
+    if is_path(name) and has_validation(find(Path(name))):
         return folder(Path(name), "validation", short=short, broken=broken)
     return None
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Whether a data set is named by where it is, not by its name in the catalogue."""
     return name not in catalog.DATASETS and (os.sep in name or Path(name).expanduser().exists())
 
 

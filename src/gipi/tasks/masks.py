@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from gipi.data.mask_folder import mask_folder
 from gipi.data.mask_layout import find_masks
 from gipi.data.masks import MaskSet
 from gipi.errors import ConfigError
+from gipi.tasks.images import is_path
 
 
 class TrainingMasks(NamedTuple):
@@ -30,7 +30,7 @@ def load_masks(name: str, split: str, *, short: int = 0, broken: float = 0.01) -
     """
     if not name:
         raise ConfigError("this recipe is for pictures of your own: name the folder of images and masks by --data")
-    if _is_path(name):
+    if is_path(name):
         return mask_folder(Path(name), split, short=short, broken=broken)
     known = catalog.entry(catalog.DATASETS, name, "data set or folder")
     if known.kind != "segment":
@@ -47,12 +47,8 @@ def training_masks(data: DataConfig) -> TrainingMasks:
     train, held_out = load_masks(data.name, "train", short=data.size, broken=data.broken), None
     digest = {f"{train.name}/train": train.digest()}
     if data.holdout:
-        if not _is_path(data.name) or "validation" in find_masks(Path(data.name)).pairs():
+        if not is_path(data.name) or "validation" in find_masks(Path(data.name)).pairs():
             held_out = load_masks(data.name, "validation", short=data.size, broken=data.broken)
         else:
             train, held_out = train.hold_out(data.holdout)
     return TrainingMasks(train.limit(data.limit) if data.limit else train, held_out, digest)
-
-
-def _is_path(name: str) -> bool:
-    return name not in catalog.DATASETS and (os.sep in name or Path(name).expanduser().exists())
