@@ -65,7 +65,7 @@ LINES = (
     ("segmentation", "fcn-scenes: mean_iou", "`fcn-scenes`, mean IoU", "`fcn-scenes` 평균 IoU", ">= 90 %"),
     ("segmentation", "fcn-scenes: training", "its training, by 2 processes", "그 학습, 프로세스 2개로", "<= 5 min with AMX"),
     ("segmentation", "segnet-scenes: mean_iou", "`segnet-scenes`, mean IoU", "`segnet-scenes` 평균 IoU", ">= 90 %"),
-    ("segmentation", "segnet-scenes: training", "its training", "그 학습", "<= 5 min with AMX"),
+    ("segmentation", "segnet-scenes: training", "its training, beside other work", "그 학습, 다른 작업과 함께", "<= 5 min with AMX"),
     ("segmentation", "fcn-camvid-small: mean_iou", "`fcn-camvid-small` (CamVid, 11 classes, trained at 240x180), mean IoU", "`fcn-camvid-small`(CamVid, 클래스 11개, 240x180에서 학습) 평균 IoU", ">= 50 %"),
     ("segmentation", "fcn-camvid-small: pixel_accuracy", "its pixel accuracy", "그 픽셀 정확도", ""),
     ("segmentation", "fcn-camvid-small: training", "its training, one thread, beside other work", "그 학습, 스레드 하나, 다른 작업과 함께", "<= 150 min"),

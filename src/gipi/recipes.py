@@ -234,7 +234,7 @@ RECIPES = {
         _SCENES,
         about="finds the pixels of handwritten digits before cluttered grounds: SegNet-Basic, small; no network needed",
         source="net: Badrinarayanan et al., arXiv 1511.00561; training: ours",
-        cost="2 CPU cores, about 5 minutes",
+        cost="2 CPU cores, about 8 minutes",
         accuracy=None,
     ),
     "fcn-scenes": Recipe(
