@@ -230,13 +230,13 @@ def test_where_and_how_it_is_computed_changes_no_result(run):
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 trained = Classify(config, place_for(config.run))
-                for _ in range(12):
+                for _ in range(3):  # of more, what is rounded otherwise grows
                     trained.step(next(trained.source()))
             weights.append(trained.model.net.state_dict())
     finally:
         torch.use_deterministic_algorithms(deterministic)
     for name, value in weights[0].items():
-        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=2e-5)
+        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=1e-5)
 
 
 def test_a_limit_leaves_the_held_out_images():

@@ -26,6 +26,7 @@ from oracle.stopped import train
 
 SLOW = pytest.mark.slow
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the processes are forked")
+ROUNDED = 1e-4  # of weights after 21 steps, in which what is rounded otherwise grows
 NET = NetConfig("convstack", {"width": 4, "batch_norm": False})
 BASE = Config(
     net=NET,
@@ -72,23 +73,23 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize("world", [2, 3])
 def test_several_processes_equal_one(tmp_path: Path, alone: Any, world: int):
     """21 steps on batches that are parted unequally, with augmentation, schedule and running average of the weights."""
-    assert_same(trained(BASE, tmp_path / "run", world), alone, within=1e-5)
+    assert_same(trained(BASE, tmp_path / "run", world), alone, within=ROUNDED)
 
 
 def test_parts_of_a_batch_in_several_processes_equal_one_batch(tmp_path: Path, alone: Any):
-    assert_same(trained(changed(optim={"accumulate": 3}), tmp_path / "run", 2), alone, within=1e-5)
+    assert_same(trained(changed(optim={"accumulate": 3}), tmp_path / "run", 2), alone, within=ROUNDED)
 
 
 def test_clipping_sees_the_gradient_of_all_processes(tmp_path: Path):
     config = changed(optim={"clip": 0.05, "name": "sgd", "lr": 0.1})
-    assert_same(trained(config, tmp_path / "two", 2), trained(config, tmp_path / "one"), within=1e-5)
+    assert_same(trained(config, tmp_path / "two", 2), trained(config, tmp_path / "one"), within=ROUNDED)
 
 
 @pytest.mark.slow
 def test_shards_equal_replicas(tmp_path: Path, alone: Any):
     """FSDP, 2 and 3 processes, against one process alone, which DDP equals."""
     for world in (2, 3):
-        assert_same(trained(changed(shard=True), tmp_path / f"{world}", world), alone, within=1e-5)
+        assert_same(trained(changed(shard=True), tmp_path / f"{world}", world), alone, within=ROUNDED)
 
 
 @pytest.mark.parametrize("frozen", [1.0, 0.5])
@@ -97,7 +98,7 @@ def test_a_head_that_learns_alone_at_first_learns_the_same(tmp_path: Path, froze
     begin = save_start(tmp_path / "start.safetensors")
     data = replace(BASE.data, augment=AugmentConfig())
     config = replace(BASE, data=data, transfer=TransferConfig(str(begin), frozen=frozen))
-    assert_same(trained(config, tmp_path / "two", 2), trained(config, tmp_path / "one"), within=1e-5)
+    assert_same(trained(config, tmp_path / "two", 2), trained(config, tmp_path / "one"), within=ROUNDED)
 
 
 def save_start(path: Path) -> Path:
@@ -148,7 +149,7 @@ def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, alo
         trained(config, path, before, stop_at=7)
     assert (path / "state-0.pt").exists()
     assert (path / "shards-7").is_dir() == shard
-    assert_same(trained(config, path, after), alone, within=1e-5)
+    assert_same(trained(config, path, after), alone, within=ROUNDED)
 
 
 def test_a_resumed_training_of_several_equals_a_straight_one_bitwise(tmp_path: Path):

@@ -35,21 +35,26 @@ def train_one(config: Config, open_run: Callable[[], Run], report: bool, *, alon
     place = place_for(config.run, rank=rank, world=world)
     # The caller's random numbers are left as they are.
     with torch.random.fork_rng(enabled=True), joined(place, config.run.timeout_s, _same(config)):
-        torch.manual_seed(place.seed)
-        task = new_task(config, place)
-        place.draw_apart()
-        run = _opened(open_run, place)
-        try:
-            run.write_json("env.json", {**run.environment(), "place": str(place)})
-            if stopped := fit(task, place, run, task.steps, task.every):
-                run.end("stopped", stopped)
-                return run
-            task.finish(run, report)
-        except Exception as error:
-            with suppress(RunError):  # on a full disk even that cannot be written
-                run.end("failed", why(error))
-            raise
-        run.end("done", "all steps trained")
+        return _train(config, place, open_run, report)
+
+
+def _train(config: Config, place: Place, open_run: Callable[[], Run], report: bool) -> Run:
+    """A function of its own, so that the task, which holds on to the group of processes, has gone before that is taken apart."""
+    torch.manual_seed(place.seed)
+    task = new_task(config, place)
+    place.draw_apart()
+    run = _opened(open_run, place)
+    try:
+        run.write_json("env.json", {**run.environment(), "place": str(place)})
+        if stopped := fit(task, place, run, task.steps, task.every):
+            run.end("stopped", stopped)
+            return run
+        task.finish(run, report)
+    except Exception as error:
+        with suppress(RunError):  # on a full disk even that cannot be written
+            run.end("failed", why(error))
+        raise
+    run.end("done", "all steps trained")
     return run
 
 
