@@ -15,6 +15,7 @@ from gipi.errors import ConfigError, RunError
 from gipi.runs import Run, claim
 from gipi.studies import STUDIES, Claim, Study, Variant
 from gipi.tasks.classify import Classify
+from oracle.stopped import signalled
 
 BASE = Config(
     net=NetConfig("convstack", {"depth": 2, "width": 4}),
@@ -86,7 +87,7 @@ def test_a_stopped_study_goes_on_and_ends_as_a_straight_one(tmp_path, monkeypatc
     def interrupted(self, batch):
         steps.append(len(seen))
         if steps.count(2) == 3:  # in the second training, its third step
-            signal.raise_signal(signal.SIGINT)
+            signalled(signal.SIGINT)
         return step(self, batch)
 
     monkeypatch.setattr(api, "train", watched)

@@ -1,7 +1,8 @@
-"""A training that fails where a test wants it to, to be gone on with."""
+"""A training that fails, or is told to stop, where a test wants it to, to be gone on with."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,14 @@ from gipi.engine import loop
 from gipi.errors import RunError
 from gipi.runs import Run
 from gipi.tasks.training import train_one
+
+
+def signalled(number: signal.Signals) -> None:
+    """As if that signal came: what has been told to handle it is called.
+
+    A signal itself would take the whole test process along where nothing handles it; tests/engine/test_loop.py sends real ones.
+    """
+    signal.getsignal(number)(number, None)  # pyright: ignore[reportCallIssue, reportOptionalCall]
 
 
 def train(rank: int, config: Config, path: Path, stop_at: int = 0) -> None:

@@ -1,7 +1,6 @@
 """Members of an ensemble: each is the plain training of its seed, whoever trains it, alone or as a part of a stack."""
 
 import json
-import os
 import signal
 from dataclasses import replace
 from statistics import mean, stdev
@@ -21,6 +20,7 @@ from gipi.tasks import members as tasks
 from gipi.tasks.classify import Classify
 from gipi.tasks.images import load_images
 from gipi.tasks.stacked import StackedClassify
+from oracle.stopped import signalled
 
 AUGMENT = AugmentConfig(rotate_deg=10, shift_px=2)
 CONFIG = replace(
@@ -43,7 +43,7 @@ def stop_at(member):
     def echo(row):
         if row.get("member") == member and not sent:
             sent.append(row)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signalled(signal.SIGTERM)
 
     return echo
 
