@@ -21,11 +21,18 @@ from gipi.recipes import RECIPES
 
 NETS, DATASETS, KINDS = catalog.NETS, catalog.DATASETS, catalog.KINDS
 SEGMENT = [name for name, net in NETS.items() if net.kind == "segment"]
+DETECT = [name for name, net in NETS.items() if net.kind == "detect"]
+OF_ONE_PASS = [name for name in NETS if name not in DETECT]  # what they compute does not depend on what they see
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
 @pytest.mark.parametrize(
-    "factory", [*(e.factory for e in (NETS | DATASETS | KINDS).values()), *(e.model for e in KINDS.values())]
+    "factory",
+    [
+        *(entry.factory for entry in (NETS | KINDS).values()),
+        *(factory for entry in DATASETS.values() for factory in entry.factories.values()),
+        *(entry.model for entry in KINDS.values()),
+    ],
 )
 def test_every_factory_resolves(factory: str):
     made_by = catalog.resolve(factory)
@@ -33,7 +40,7 @@ def test_every_factory_resolves(factory: str):
     assert factory == f"{made_by.__module__}:{made_by.__qualname__}"
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", OF_ONE_PASS)
 def test_the_facts_of_a_net_are_those_of_the_net_built(name: str):
     fact = NETS[name]
     with torch.device("meta"):  # shapes alone: some nets are half a gigabyte of numbers
@@ -48,20 +55,43 @@ def test_the_facts_of_a_net_are_those_of_the_net_built(name: str):
         assert logits.shape == (2, classes, *fact.input[1:])
     else:
         assert logits.shape == (2, 1000 if fact.input == (3, 224, 224) else 10)
-    assert fact.kind in KINDS
+
+
+@pytest.mark.parametrize("name", DETECT)
+def test_the_facts_of_a_detector_are_those_of_the_net_built(name: str):
+    """Its convolutions see the image once, its affine layers 1,000 regions; R-CNN's see one region."""
+    fact = NETS[name]
+    with torch.device("meta"):
+        net = catalog.resolve(fact.factory)().eval()
+        image = torch.zeros(1, *fact.input)
+    assert sum(weight.numel() for weight in net.parameters()) == fact.parameters
+    if fact.chain:
+        assert layer_table(net.body, fact.input).multiply_adds == fact.multiply_adds
+        return
+    seen: list[int] = []
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda layer, _, out: seen.append(layer.weight.numel() * out.shape[2] * out.shape[3]))
+    maps = net.backbone(image)
+    if net.rpn is not None:
+        net.rpn(maps, fact.input[1:])
+    affine = sum(layer.weight.numel() for layer in net.modules() if isinstance(layer, nn.Linear))
+    assert sum(seen) + 1000 * affine == fact.multiply_adds
+    assert (net.GIVEN, net.rpn is None) == ((True, True) if name.startswith("fast-") else (False, False))
+    assert NETS[net.origin].kind == "classify"
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_the_depth_of_a_net_counts_its_weighted_layers_one_behind_the_other(name: str):
     """All but shortcuts and skips, and of branches side by side the longest."""
-    beside = re.compile(r"downsample|branch[134]|expand1x1|score\.(16|8)")
+    beside = re.compile(r"downsample|branch[134]|expand1x1|score\.(16|8)|rpn\.|bbox_pred|blocks\.[1-9]")
     with torch.device("meta"):
         layers = catalog.resolve(NETS[name].factory)().named_modules()
     weighted = [key for key, layer in layers if isinstance(layer, WEIGHTED) and not beside.search(key)]
     assert len(weighted) == NETS[name].depth
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", OF_ONE_PASS)
 def test_a_net_takes_images_of_other_sizes_where_it_says_so(name: str):
     fact = NETS[name]
     with torch.device("meta"):
@@ -85,8 +115,8 @@ def test_a_net_for_pixels_takes_multiples_of_its_stride_and_starts_from_a_classi
     assert min(layer.shape[1] for layer in layers) == 1, "the coarsest map has one place for each stride"
     with pytest.raises(ConfigError, match=f"multiples of {net.stride}"):
         layer_table(net, (fact.input[0], net.stride + 1, net.stride))
-    assert net.backbone in ("", *(other for other in NETS if NETS[other].kind == "classify"))
-    assert bool(net.backbone) == (name != "segnet-basic")
+    assert net.origin in ("", *(other for other in NETS if NETS[other].kind == "classify"))
+    assert bool(net.origin) == (name != "segnet-basic")
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -98,16 +128,23 @@ def test_the_arguments_of_a_net_have_defaults_and_names(name: str):
 
 # The training pictures of cifar10 take long to decode: once is enough, in tests/data/test_cifar.py.
 @pytest.mark.parametrize(
-    ("name", "split"), [(n, s) for n in DATASETS for s in ("train", "test") if (n, s) != ("cifar10", "train")]
+    ("name", "kind", "split"),
+    [
+        (n, kind, s)
+        for n, data in DATASETS.items()
+        for kind in data.factories
+        for s in ("train", "test")
+        if (n, s) != ("cifar10", "train")
+    ],
 )
-def test_a_data_set_is_as_large_as_stated(name: str, split: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_data_set_is_as_large_as_stated(name: str, kind: str, split: str, monkeypatch: pytest.MonkeyPatch):
     def no_download(*_: object):
         raise DataError("no download in a test")
 
     monkeypatch.setattr(fetch, "download", no_download)
     fact = DATASETS[name]
     try:
-        images = catalog.resolve(fact.factory)(split)
+        images = catalog.resolve(fact.factories[kind])(split)
     except DataError as error:
         if "no download in a test" not in str(error) and "is in none of" not in str(error):
             raise
@@ -115,20 +152,20 @@ def test_a_data_set_is_as_large_as_stated(name: str, split: str, monkeypatch: py
     assert len(images) == getattr(fact, split)
     assert tuple(images.images.shape[1:]) == fact.image
     assert (images.name.removesuffix("-jpeg"), images.split) == (name, split)
-    assert set(images.labels.unique().tolist()) - {VOID} == set(range(len(images.classes)))
-    assert fact.kind in KINDS
+    assert set(images.labels.unique().tolist()) - {VOID, -1} == set(range(len(images.classes)))
+    assert kind in KINDS
 
 
 def test_digits_needs_no_file(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(fetch, "local_files", lambda *_: pytest.fail("digits asked for a file"))
-    images = catalog.resolve(DATASETS["digits"].factory)("train")
+    images = catalog.resolve(DATASETS["digits"].factories["classify"])("train")
     assert (len(images), DATASETS["digits"].train + DATASETS["digits"].test) == (1437, 1797)
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_an_unknown_split_names_the_nearest(name: str):
+@pytest.mark.parametrize("factory", [factory for data in DATASETS.values() for factory in data.factories.values()])
+def test_an_unknown_split_names_the_nearest(factory: str):
     with pytest.raises(ConfigError, match="did you mean 'train'"):
-        catalog.resolve(DATASETS[name].factory)("trian")
+        catalog.resolve(factory)("trian")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -138,7 +175,7 @@ def test_a_recipe_names_what_exists_and_fits(name: str):
     assert net.kind == config.kind
     if config.data.name:  # else a folder, named when the recipe is used
         data = DATASETS[config.data.name]
-        assert data.kind == config.kind
+        assert config.kind in data.factories
         assert net.any_size or net.input[1:] == data.image[1:]
         assert config.data.batch <= data.train * (1 - config.data.holdout)
     assert set(config.net.args) <= set(inspect.signature(catalog.resolve(net.factory)).parameters)

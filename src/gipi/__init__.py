@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from gipi.api import (
         check,
         evaluate,
+        export,
         import_weights,
         load,
+        load_boxes,
         load_images,
         load_masks,
         predict,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from gipi.config import Config
     from gipi.errors import GipiError
     from gipi.lab import study
-    from gipi.looks import augmented, dense, exciting, features, fields, layers, mistakes, why
+    from gipi.looks import augmented, dense, exciting, features, fields, layers, mistakes, regions, why
     from gipi.recipes import RECIPES
 
 __version__ = "0.1.0"
@@ -37,15 +39,17 @@ _VERBS = (
     "train",
     "resume",
     "load",
+    "load_boxes",
     "load_images",
     "load_masks",
     "evaluate",
+    "export",
     "predict",
     "check",
     "recipe_for",
     "import_weights",
 )
-_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense")
+_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense", "regions")
 _HOME = {
     **dict.fromkeys(_VERBS, "gipi.api"),
     **dict.fromkeys(_LOOKS, "gipi.looks"),
@@ -64,16 +68,19 @@ __all__ = [
     "dense",
     "evaluate",
     "exciting",
+    "export",
     "features",
     "fields",
     "import_weights",
     "layers",
     "load",
+    "load_boxes",
     "load_images",
     "load_masks",
     "mistakes",
     "predict",
     "recipe_for",
+    "regions",
     "resume",
     "study",
     "train",

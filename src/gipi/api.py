@@ -10,8 +10,12 @@ from typing import overload
 
 from gipi import __version__, catalog
 from gipi.config import Config, Views
+from gipi.data.box_findings import BoxSurvey
+from gipi.data.box_layout import is_box_folder
+from gipi.data.box_survey import box_survey
+from gipi.data.mask_findings import MaskSurvey
 from gipi.data.mask_layout import is_mask_folder
-from gipi.data.mask_survey import MaskSurvey, mask_survey
+from gipi.data.mask_survey import mask_survey
 from gipi.data.survey import Survey, survey
 from gipi.engine.place import Place, decide_place
 from gipi.engine.ranks import launched
@@ -22,9 +26,14 @@ from gipi.models import deepconvnet
 from gipi.preprocess import Preprocess
 from gipi.runs import Run, new_run_path
 from gipi.tasks.answers import Classification, read_files
+from gipi.tasks.boxes import load_boxes
 from gipi.tasks.choose import choose
 from gipi.tasks.classifier import Classifier, Evaluation
 from gipi.tasks.committee import Committee
+from gipi.tasks.detection import Detection
+from gipi.tasks.detector import DetectEvaluation, Detector
+from gipi.tasks.export import Exported
+from gipi.tasks.export import export as export_model
 from gipi.tasks.images import load_images
 from gipi.tasks.masks import load_masks
 from gipi.tasks.members import join, train_members
@@ -62,6 +71,9 @@ def train(
                 f"--members {config.run.members}: ensembles are for classifiers, this does {config.kind}: leave it out"
             )
         return train_members(config, (lambda: join(config, path, echo)) if world > 1 else create, echo, report)
+    if chain := _chain(config):
+        _check_restarts(max_restarts, 1)
+        return chain(config, create, echo, report)
     if world > 1:
         return _train_with_others(config, path, create, echo, report)
     if config.run.processes > 1:
@@ -74,6 +86,12 @@ def train(
                 shutil.rmtree(path)
             raise
     return train_one(config, create, report)
+
+
+def _chain(config: Config) -> Callable[[Config, Callable[[], Run], Echo | None, bool], Run] | None:
+    """What trains a net by several runs, if one is not enough."""
+    name = catalog.entry(catalog.NETS, config.net.name, "net").chain
+    return catalog.resolve(name) if name else None
 
 
 def _train_with_others(config: Config, path: Path, create: Callable[[], Run], echo: Echo | None, report: bool) -> Run:
@@ -116,6 +134,9 @@ def resume(
         return train_members(config, lambda: run, echo, report)
     if run.ended() == "done":
         return run
+    if chain := _chain(config):
+        _check_restarts(max_restarts, 1)
+        return chain(replace(config, run=replace(config.run, processes=processes or 1)), lambda: run, echo, report)
     count = processes or config.run.processes
     _check_restarts(max_restarts, count)
     if count == 1 and config.run.shard:
@@ -129,14 +150,14 @@ def resume(
 
 
 @overload
-def load(model: str | Path, *, place: Place | None = None) -> Classifier | Segmenter: ...
+def load(model: str | Path, *, place: Place | None = None) -> Classifier | Detector | Segmenter: ...
 @overload
 def load(
     model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Classifier | Committee | Segmenter: ...
+) -> Classifier | Committee | Detector | Segmenter: ...
 def load(
     model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Classifier | Committee | Segmenter:
+) -> Classifier | Committee | Detector | Segmenter:
     """A model file, a run folder or a shipped model, ready to predict; in float32 on the CPU unless `place` says otherwise.
 
     Several classifiers of the same classes answer together with the mean of their probabilities, or what most of them say with
@@ -161,34 +182,54 @@ def load(
 
 def evaluate(
     model: Models, data: str, *, split: str = "test", vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Evaluation | SegmentEvaluation:
-    """Score of a model, or of several as in `load`, on a data set of the catalogue or a folder, with masks or without.
+) -> Evaluation | DetectEvaluation | SegmentEvaluation:
+    """Score of a model, or of several as in `load`, on a data set of the catalogue or one's own: pictures, masks, boxes.
 
     Raises ConfigError if its classes or sizes are not the model's, DataError if it cannot be had.
     """
     loaded = load(model, vote=vote, tta=tta, place=place)
     if isinstance(loaded, Segmenter):
         return loaded.evaluate(load_masks(data, split))
+    if isinstance(loaded, Detector):
+        return loaded.evaluate(load_boxes(data, split))
     return loaded.evaluate(load_images(data, split, short=loaded.short))
 
 
-def check(data: Path) -> Survey | MaskSurvey:
-    """What there is in a folder of pictures or a CSV file of them, or in a folder of images and masks, and what hinders training:
+def check(data: Path) -> Survey | BoxSurvey | MaskSurvey:
+    """What there is in a folder of pictures, or a CSV file of them, or in images with masks or boxes, and what hinders training:
     `.text()`, `.json()`.
     """
+    if is_box_folder(data):
+        return box_survey(data)
     return mask_survey(data) if is_mask_folder(data) else survey(data)
 
 
 def predict(
-    model: Models, files: Iterable[Path], *, vote: bool = False, tta: Views = "none"
-) -> Iterator[tuple[Path, Classification | Segmentation | DataError]]:
+    model: Models,
+    files: Iterable[Path],
+    *,
+    vote: bool = False,
+    tta: Views = "none",
+    score: float | None = None,
+    overlap: float | None = None,
+) -> Iterator[tuple[Path, Classification | Detection | Segmentation | DataError]]:
     """An answer for each file, or the error that kept it from one; one bad file does not stop the others. Models as in `load`.
 
+    score, overlap: of a detector, see `Detector.threshold`; ConfigError for other models.
     Pictures are read some at once, in the number format in which this CPU is fastest.
     """
     files, loaded = list(files), load(model, vote=vote, tta=tta, place=decide_place(device="cpu"))
+    if isinstance(loaded, Detector):
+        loaded.threshold(score=score, overlap=overlap)
+    elif score is not None or overlap is not None:
+        raise ConfigError(f"--score and --overlap are for detectors: {model} draws no boxes, leave them out")
     loaded.expect(len(files))
     yield from read_files(loaded, files)
+
+
+def export(model: str | Path, out: Path, *, check: Path | None = None) -> Exported:
+    """Write a model as one ONNX file, compared with our own answers before: see `tasks/export.py`, which says what is raised."""
+    return export_model(load(model), out, check=check)
 
 
 def import_weights(net: str, source: str | Path, out: Path) -> Path:

@@ -18,7 +18,9 @@ from gipi.preprocess import Framing
 class Net:
     """factory: "module:function".  depth: layers with weights from image to logits.  input: channels, height, width.
 
-    multiply_adds: of convolutions and affine layers, for one image of `input`.  any_size: takes images of other sizes, too.
+    multiply_adds: of convolutions and affine layers, for one image of `input`; of a detector with 1,000 regions, of R-CNN for one.
+    any_size: takes images of other sizes, too.  chain: "module:function" that trains it by several runs, one after another; "": one
+    training does.
     """
 
     factory: str
@@ -31,18 +33,18 @@ class Net:
     parameters: int
     multiply_adds: int
     any_size: bool = False
+    chain: str = ""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """factory: "module:function" of a split's name.  image: channels, height, width.
+    """factories: for each kind that it serves "module:function" of a split's name.  image: channels, height, width.
 
-    framing: how a picture from outside is made like this set's images; see `Preprocess`. Of "crop", the
-    pictures have any size, and the factory also takes `short`, to which the shorter side is brought.
+    framing: how a picture from outside is made like this set's images; see `Preprocess`. Unless they have one size ("digit",
+    "resize"), the factories also take `short`, to which the shorter side is brought.
     """
 
-    factory: str
-    kind: str
+    factories: Mapping[str, str]
     about: str
     image: tuple[int, int, int]
     train: int
@@ -70,9 +72,11 @@ class Shipped:
 KINDS = {
     "classify": Kind("gipi.tasks.classify:Classify", "gipi.tasks.classifier:Classifier", "one label for an image"),
     "segment": Kind("gipi.tasks.segment:Segment", "gipi.tasks.segmenter:Segmenter", "a label for every pixel of an image"),
+    "detect": Kind("gipi.tasks.detect:Detect", "gipi.tasks.detector:Detector", "a box and a label for each thing in an image"),
 }
 
 _IMAGENET = (3, 224, 224)
+_BOXES = (3, 800, 1088)
 # fmt: off
 NETS = {
     "deepconvnet": Net("gipi.models.deepconvnet:deepconvnet", "classify", "DeepConvNet", "Saito, Deep Learning from Scratch, chapter 8", 2016, 8, (1, 28, 28), 123_552, 8_772_340),
@@ -102,6 +106,16 @@ NETS = {
     "fcn8s-vgg16": Net("gipi.models.fcn:fcn8s_vgg16", "segment", "FCN-8s, VGG-16", "Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 19, _IMAGENET, 134_368_799, 21_218_810_256, any_size=True),
     "fcn8s-resnet18": Net("gipi.models.fcn:fcn8s_resnet18", "segment", "FCN-8s, ResNet-18", "after Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 21, _IMAGENET, 11_201_439, 1_821_546_384, any_size=True),
     "fcn8s-resnet50": Net("gipi.models.fcn:fcn8s_resnet50", "segment", "FCN-8s, ResNet-50", "after Long, Shelhamer and Darrell, arXiv 1605.06211", 2015, 53, _IMAGENET, 23_589_407, 4_106_185_104, any_size=True),
+    "faster-rcnn-vgg16": Net("gipi.models.faster_rcnn:faster_rcnn_vgg16", "detect", "Faster R-CNN, VGG-16", "Ren et al., arXiv 1506.01497", 2015, 16, _BOXES, 137_073_622, 394_284_748_800, any_size=True),
+    "faster-rcnn-resnet50-fpn": Net("gipi.models.faster_rcnn:faster_rcnn_resnet50_fpn", "detect", "Faster R-CNN, ResNet-50, FPN", "Ren et al., arXiv 1506.01497; Lin et al., arXiv 1612.03144", 2016, 54, _BOXES, 41_755_286, 177_581_734_144, any_size=True),
+    "faster-rcnn-resnet18-fpn": Net("gipi.models.faster_rcnn:faster_rcnn_resnet18_fpn", "detect", "Faster R-CNN, ResNet-18, FPN", "after Ren et al., arXiv 1506.01497; Lin et al., arXiv 1612.03144", 2016, 22, _BOXES, 28_730_006, 133_128_665_344, any_size=True),
+    "faster-rcnn-mobilenet-v2-fpn": Net("gipi.models.faster_rcnn:faster_rcnn_mobilenet_v2_fpn", "detect", "Faster R-CNN, MobileNetV2, FPN", "after Ren et al., arXiv 1506.01497; Lin et al., arXiv 1612.03144", 2018, 57, _BOXES, 19_873_686, 106_000_799_744, any_size=True),
+    "fast-rcnn-vgg16": Net("gipi.models.faster_rcnn:fast_rcnn_vgg16", "detect", "Fast R-CNN, VGG-16", "Girshick, arXiv 1504.08083", 2015, 16, _BOXES, 134_690_729, 386_184_806_400, any_size=True),
+    "fast-rcnn-resnet18-fpn": Net("gipi.models.faster_rcnn:fast_rcnn_resnet18_fpn", "detect", "Fast R-CNN, ResNet-18, FPN", "after Girshick, arXiv 1504.08083; Lin et al., arXiv 1612.03144", 2016, 22, _BOXES, 28_136_071, 90_105_241_600, any_size=True),
+    "fast-rcnn-mobilenet-v2-fpn": Net("gipi.models.faster_rcnn:fast_rcnn_mobilenet_v2_fpn", "detect", "Fast R-CNN, MobileNetV2, FPN", "after Girshick, arXiv 1504.08083; Lin et al., arXiv 1612.03144", 2018, 57, _BOXES, 19_279_751, 62_977_376_000, any_size=True),
+    "rcnn-alexnet": Net("gipi.models.rcnn:rcnn_alexnet", "detect", "R-CNN, AlexNet", "Girshick, Donahue, Darrell and Malik, arXiv 1311.2524", 2014, 8, _IMAGENET, 57_089_877, 710_178_496, any_size=True, chain="gipi.tasks.rcnn:train_chain"),
+    "rcnn-resnet18": Net("gipi.models.rcnn:rcnn_resnet18", "detect", "R-CNN, ResNet-18", "after Girshick, Donahue, Darrell and Malik, arXiv 1311.2524", 2015, 18, _IMAGENET, 11_187_285, 1_813_572_096, any_size=True, chain="gipi.tasks.rcnn:train_chain"),
+    "rcnn-mobilenet-v2": Net("gipi.models.rcnn:rcnn_mobilenet_v2", "detect", "R-CNN, MobileNetV2", "after Girshick, Donahue, Darrell and Malik, arXiv 1311.2524", 2018, 53, _IMAGENET, 2_250_773, 299_521_152, any_size=True, chain="gipi.tasks.rcnn:train_chain"),
     # CamVid's images have 360 rows, which is no multiple of 32.
     "segnet": Net("gipi.models.segnet:segnet", "segment", "SegNet", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 26, (3, 352, 480), 29_449_355, 104_133_427_200, any_size=True),
     "segnet-basic": Net("gipi.models.segnet:segnet_basic", "segment", "SegNet-Basic", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 9, (3, 352, 480), 1_416_075, 57_873_530_880, any_size=True),
@@ -109,13 +123,14 @@ NETS = {
 # fmt: on
 
 DATASETS = {
-    "mnist": Dataset("gipi.data.mnist:mnist", "classify", "handwritten digits", (1, 28, 28), 60_000, 10_000, "digit"),
-    "fashion-mnist": Dataset("gipi.data.mnist:fashion_mnist", "classify", "ten kinds of clothing", (1, 28, 28), 60_000, 10_000, "resize"),
-    "cifar10": Dataset("gipi.data.cifar:cifar10", "classify", "ten kinds of things in colour", (3, 32, 32), 50_000, 10_000, "resize"),
-    "hymenoptera": Dataset("gipi.data.folder:hymenoptera", "classify", "ants and bees, photographs of any size", (3, 256, 256), 244, 153, "crop"),
-    "camvid": Dataset("gipi.data.mask_folder:camvid", "segment", "streets seen from a car, 11 classes of pixels", (3, 360, 480), 367, 233, "whole"),
-    "scenes": Dataset("gipi.data.scenes:scenes", "segment", "handwritten digits before clutter, made here: needs no network", (3, 64, 96), 4_096, 1_024, "whole"),
-    "digits": Dataset("gipi.data.digits:digits", "classify", "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
+    "mnist": Dataset({"classify": "gipi.data.mnist:mnist"}, "handwritten digits", (1, 28, 28), 60_000, 10_000, "digit"),
+    "fashion-mnist": Dataset({"classify": "gipi.data.mnist:fashion_mnist"}, "ten kinds of clothing", (1, 28, 28), 60_000, 10_000, "resize"),
+    "cifar10": Dataset({"classify": "gipi.data.cifar:cifar10"}, "ten kinds of things in colour", (3, 32, 32), 50_000, 10_000, "resize"),
+    "hymenoptera": Dataset({"classify": "gipi.data.folder:hymenoptera"}, "ants and bees, photographs of any size", (3, 256, 256), 244, 153, "crop"),
+    "camvid": Dataset({"segment": "gipi.data.mask_folder:camvid"}, "streets seen from a car, 11 classes of pixels", (3, 360, 480), 367, 233, "whole"),
+    "bccd": Dataset({"detect": "gipi.data.box_folder:bccd"}, "blood cells of 3 kinds under a microscope, in boxes", (3, 480, 640), 205, 72, "whole"),
+    "scenes": Dataset({"segment": "gipi.data.scenes:scenes", "detect": "gipi.data.scenes:scene_boxes"}, "handwritten digits before clutter, made here: needs no network", (3, 64, 96), 4_096, 1_024, "whole"),
+    "digits": Dataset({"classify": "gipi.data.digits:digits"}, "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
 }  # fmt: skip
 
 SHIPPED = {
@@ -133,6 +148,15 @@ def entry(table: Mapping[str, E], name: str, what: str) -> E:
     if name not in table:
         raise ConfigError(f"no {what} {name!r}{nearest(name, table)}")
     return table[name]
+
+
+def data_factory(name: str, kind: str, what: str, otherwise: str) -> str:
+    """Of the data set `name`: "module:function" for that kind. Raises ConfigError naming the nearest, or those that serve it."""
+    known = entry(DATASETS, name, "data set or folder")
+    if kind not in known.factories:
+        fitting = ", ".join(key for key, data in DATASETS.items() if kind in data.factories)
+        raise ConfigError(f"data set {name!r} has no {what}; those that have: {fitting}, or {otherwise}")
+    return known.factories[kind]
 
 
 def resolve(factory: str) -> Any:

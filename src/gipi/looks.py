@@ -16,18 +16,22 @@ from gipi.api import load
 from gipi.config import Config
 from gipi.engine.place import place_for
 from gipi.errors import ConfigError, nearest
+from gipi.inspect import detect_figures, figures, segment_figures
 from gipi.inspect import exciting as excite
-from gipi.inspect import figures, segment_figures
 from gipi.inspect.augmented import EPOCHS, augmented_figure, versions
 from gipi.inspect.dense import Dense, compare, dense_figure, fcn_of_vgg
 from gipi.inspect.fields import fields_figure, middle_fields
 from gipi.inspect.layers import LayerTable, feature_maps, fed, layer_table
+from gipi.inspect.regions import regions_figure
 from gipi.inspect.why import grad_cam, why_figure
 from gipi.model import Card
 from gipi.models.kinds import build_net
-from gipi.ops.image import scale_short
+from gipi.ops.image import scale, scale_short
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from gipi.tasks.boxes import load_boxes
 from gipi.tasks.classifier import Classifier
+from gipi.tasks.detect import Detect
+from gipi.tasks.detector import Detector
 from gipi.tasks.images import load_images
 from gipi.tasks.masks import load_masks
 from gipi.tasks.segmenter import Segmenter
@@ -45,12 +49,16 @@ def layers(model: str | Path) -> LayerTable:
 
 
 def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Image:
-    """A picture of the images that a model misreads, the surest first; of a segmentation model, of those it reads worst."""
+    """A picture of the images that a model misreads, the surest first; of a segmenter or detector, of those it reads worst."""
     classifier = load(model)
     if isinstance(classifier, Segmenter):
         masks = load_masks(data, split)
         result = classifier.evaluate(masks, boundaries=False)
         return _picture(segment_figures.worst(masks, result.answers, result.ious))
+    if isinstance(classifier, Detector):
+        boxes = load_boxes(data, split)
+        result = classifier.evaluate(boxes)
+        return _picture(detect_figures.worst(boxes, result.found, result.f1))
     images = load_images(data, split, short=classifier.short)
     result = classifier.evaluate(images)
     return _picture(figures.mistakes(images.images, images.labels, result.answers, result.scores, images.classes))
@@ -123,6 +131,18 @@ def dense(model: str | Path, image: Path) -> tuple[Dense, Image.Image]:
     return found, _picture(dense_figure(found, framed))
 
 
+def regions(model: str | Path, image: Path) -> Image.Image:
+    """A picture of how a detector comes to its boxes in an image: where it looks, what it proposes, what is found, what is left.
+
+    Raises ConfigError for a model that finds no boxes, DataError if the image cannot be read.
+    """
+    loaded = load(model)
+    if not isinstance(loaded, Detector):
+        raise ConfigError(f"--regions explains detectors, but {model} does {loaded.card.kind}")
+    framed = _framed(loaded, image)
+    return _picture(regions_figure(loaded.net, loaded.inputs(framed[None]), framed, loaded.card.classes))
+
+
 def augmented(config: Config) -> Image.Image:
     """A picture of some training images and of what a training by `config` feeds the net for them in its first epochs.
 
@@ -132,15 +152,18 @@ def augmented(config: Config) -> Image.Image:
     with torch.random.fork_rng(enabled=True):
         task = new_task(config, place)
     epochs = min(EPOCHS, config.run.epochs)
-    shown = versions(islice(task.source(), epochs * task.every), task.prepare)
+    boxes = task.boxes if isinstance(task, Detect) else None
+    shown = versions(islice(task.source(), epochs * task.every), task.prepare, boxes=boxes)
     title = f"What a training by {config.recipe or config.net.name} feeds its net for the same images of {config.data.name!r}."
     card = task.model.card
     return _picture(augmented_figure(shown, card.classes, epochs, pixels=task.model.pixels, title=title, colours=card.colours))
 
 
-def _framed(loaded: Classifier | Segmenter, image: Path) -> Tensor:
+def _framed(loaded: Classifier | Detector | Segmenter, image: Path) -> Tensor:
     """The image as the net is to see it, uint8 (c, h, w), before its sides are padded."""
     framed = loaded.frame(image)
+    if isinstance(loaded, Detector):
+        return scale(framed, loaded.size(framed.shape[1], framed.shape[2]))
     return scale_short(framed, loaded.short) if isinstance(loaded, Segmenter) else framed
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-HEADLINES = {"accuracy": "accuracy", "mean_iou": "mean IoU"}  # the first metric of each kind of system, in words
+HEADLINES = {"accuracy": "accuracy", "mean_iou": "mean IoU", "ap": "AP", "ap50": "AP50"}  # of each kind
 
 
 def headline(row: Mapping[str, Any]) -> list[str]:
@@ -25,13 +25,14 @@ class Screen:
         if row["split"] == "train":
             self._train = row
         member = f"member {row['member']}  " if "member" in row else ""
-        where = f"{member}step {row['step']:>6,}/{row['steps']:,}  {row['time_s']:6.1f} s"
+        stage = f"{row['stage']}  " if "stage" in row else ""
+        where = f"{member}{stage}step {row['step']:>6,}/{row['steps']:,}  {row['time_s']:6.1f} s"
         loss = [f"loss {row['loss']:.4f}"] if "loss" in row else []
         numbers = "  ".join([*loss, *headline(row)])
         if row["split"] != "train" or row["step"] == row["steps"]:
             self._line(f"{where}  {row['split']:10}  {numbers}", "\n")
         elif self._live:
-            speed = f"{row['samples_per_s']:,.0f} images/s  {row['left_s']:.0f} s left"
+            speed = f"{row['samples_per_s']:,.0f} images/s  {row['left_s']:.0f} s left" if "left_s" in row else ""
             self._line(f"{where}  {'training':10}  {numbers}  {speed}", "")
 
     def __enter__(self) -> Screen:

@@ -151,7 +151,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
 
 def test_more_than_fits_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda name: 10, raising=False)
-    with pytest.raises(DataError, match=r"\(train\): 4 images of 9x12 with masks need .* scale them down by --data.size"):
+    with pytest.raises(DataError, match=r"\(train\): 4 images of 9x12 need .* scale them down by --data.size"):
         mask_folder(faulty(tmp_path), "train")
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gipi.data.entry import Entry
+from gipi.data.faults import Fault
 from gipi.data.mask_layout import Pair
 from gipi.data.mask_legend import Legend, read_legend
-from gipi.data.mask_read import Fault, Pixels, Reader
+from gipi.data.mask_read import Pixels, Reader
 from gipi.ops.segmentation import VOID
 from oracle.mask_folders import mask, numbers
 from oracle.photos import photo

@@ -57,7 +57,7 @@ def test_the_catalogue_says_the_same() -> None:
     entry = catalog.DATASETS["scenes"]
     assert (entry.train, entry.test) == (COUNTS["train"], COUNTS["test"])
     assert entry.image == scene("test", 0).image.shape
-    assert catalog.resolve(entry.factory) is scenes.scenes
+    assert catalog.resolve(entry.factories["segment"]) is scenes.scenes
 
 
 def test_the_same_on_every_machine() -> None:
@@ -277,3 +277,27 @@ def test_unknown_split_and_negative_index() -> None:
         scene("tset", 0)
     with pytest.raises(ConfigError, match="scene -1: scenes are numbered from 0"):
         scene("train", -1)
+
+
+def test_boxes_of_the_scenes_are_those_of_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COUNTS, "validation", 64)
+    data, masks = scenes.scene_boxes("validation"), scenes.scenes("validation")
+    assert catalog.resolve(catalog.DATASETS["scenes"].factories["detect"]) is scenes.scene_boxes
+    assert torch.equal(data.images, masks.images)
+    assert (data.names, data.classes, len(data)) == (masks.names, CLASSES[1:], 64)
+    for mask, boxes, labels in zip(masks.labels, data.boxes.long().tolist(), data.labels.tolist(), strict=True):
+        covered = torch.zeros_like(mask, dtype=torch.bool)
+        for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
+            if label >= 0:
+                rows, columns = (mask[y0:y1, x0:x1] == label + 1).any(1), (mask[y0:y1, x0:x1] == label + 1).any(0)
+                assert rows[[0, -1]].all(), "tight around its digit"
+                assert columns[[0, -1]].all()
+                covered[y0:y1, x0:x1] = True
+        assert not mask[~covered].any(), "no digit is without a box"
+
+
+def test_boxes_are_scaled_with_the_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COUNTS, "validation", 32)
+    whole, small = scenes.scene_boxes("validation"), scenes.scene_boxes("validation", short=32)
+    assert torch.equal(small.boxes * 2, whole.boxes)
+    assert (small.sizes[0].tolist(), small.scales[0].item()) == ([32, 48], 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from gipi.config import AugmentConfig, Config, DataConfig, RunConfig
+from gipi.data.mask_legend import palette_colour
+from gipi.data.stream import ImageBatch
 from gipi.engine.place import decide_place
 from gipi.errors import DataError
 from gipi.inspect.augmented import Fed, Versions, augmented_figure, versions
@@ -158,4 +161,54 @@ def test_masks_lie_half_over_their_images_each_version_with_its_own() -> None:
     words = [text.get_text() for text in fig.texts]
     assert "their masks half over them, void in stripes." in words[0]
     assert words[-1] == "image 1"
+    assert not unreadable(fig)
+
+
+class BoxBatch(NamedTuple):
+    images: Tensor
+    labels: Tensor
+    boxes: Tensor
+
+
+def test_boxes_are_framed_each_version_with_its_own() -> None:
+    """Of two images, dealt out in another order; the second epoch shows the images mirrored and drops the second box."""
+    images = torch.randint(0, 256, (2, 3, 8, 6), dtype=torch.uint8)
+    boxes = torch.tensor([[[1.0, 2, 5, 8], [0, 0, 0, 0]], [[0.0, 0, 3, 4], [2, 1, 6, 3]]])
+    labels = torch.tensor([[1, -1], [0, 2]])
+
+    def batch(epoch: int) -> ImageBatch:
+        order = torch.tensor([1, 0])
+        return ImageBatch(images[order], labels[order], order, epoch)
+
+    def prepare(batch: ImageBatch) -> BoxBatch:
+        own, count = boxes[batch.number], 1 + (batch.epoch == 0)
+        moved = own if batch.epoch == 0 else torch.stack([6 - own[..., 2], own[..., 1], 6 - own[..., 0], own[..., 3]], 2)
+        looks = batch.images if batch.epoch == 0 else batch.images.flip(3)
+        kept = torch.where(torch.arange(2) < count, batch.labels, -1)
+        return BoxBatch(looks / 255, kept, moved)
+
+    shown = versions([batch(0), batch(1)], prepare, boxes=boxes)
+    fig = augmented_figure(shown, ("a", "b", "c"), 2, pixels=lambda values: values * 255, title="boxes")
+
+    def frames(ax) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+        """Edges from the corner of the picture, which is half a pixel before the centre of its first pixel, and colour."""
+        return [
+            (tuple(round(0.5 + x) for x in (*patch.get_xy(), patch.get_xy()[0] + patch.get_width(), patch.get_xy()[1] + patch.get_height())),
+             tuple(round(255 * part) for part in patch.get_edgecolor()[:3]))
+            for patch in ax.patches
+        ]  # fmt: skip
+
+    first, second, third = (palette_colour(number) for number in (1, 2, 3))
+    assert [frames(ax) for ax in fig.axes] == [
+        [((0, 0, 3, 4), first), ((2, 1, 6, 3), third)],
+        [((0, 0, 3, 4), first), ((2, 1, 6, 3), third)],
+        [((3, 0, 6, 4), first)],
+        [((1, 2, 5, 8), second)],
+        [((1, 2, 5, 8), second)],
+        [((1, 2, 5, 8), second)],
+    ]
+    np.testing.assert_array_equal(cells(fig)[2], images[1].flip(2).permute(1, 2, 0))
+    words = [text.get_text() for text in fig.texts]
+    assert "Frames: their boxes, a colour for each class." in words[0]
+    assert words[-2:] == ["image 1", "image 2"]
     assert not unreadable(fig)

@@ -15,11 +15,10 @@ BUDGETS = {
     "engine/place.py": 180,
     "foreign.py": 320,
     "data/fetch.py": 200,
-    "recipes.py": 350,
 }
 FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250, "cli": 150}
 ANY = 250
-WHOLE = 19_000
+WHOLE = 25_000
 
 
 def lines(path):

@@ -112,7 +112,7 @@ def laboratory(folder: Path) -> None:
     few = {split: classify.load_images("digits", split).subset(torch.arange(48), split) for split in ("train", "test")}
     here = sys.modules["__main__"]
     here.few_digits = few.__getitem__  # pyright: ignore[reportAttributeAccessIssue]
-    catalog.DATASETS["digits"] = replace(catalog.DATASETS["digits"], factory="__main__:few_digits")
+    catalog.DATASETS["digits"] = replace(catalog.DATASETS["digits"], factories={"classify": "__main__:few_digits"})
     recipe = RECIPES["deepconvnet-digits"].config
     config = replace(recipe, data=replace(recipe.data, batch=12, holdout=0.25), run=replace(recipe.run, epochs=2))
 

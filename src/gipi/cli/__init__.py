@@ -15,6 +15,7 @@ from collections.abc import Callable
 from gipi import __version__, catalog
 from gipi.cli.bench import bench
 from gipi.cli.check import check
+from gipi.cli.export import export
 from gipi.cli.look import inspect, list_all
 from gipi.cli.plan import plan
 from gipi.cli.predict import predict
@@ -27,12 +28,13 @@ from gipi.recipes import DEFAULT
 VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a net by a recipe"),
     "eval": (evaluate, "score a model on a data set"),
-    "predict": (predict, "read pictures, or name every pixel of them or of a video"),
+    "predict": (predict, "read pictures; name every pixel, or find things, in them or in a video"),
     "check": (check, "look through pictures of your own before training: counts, duplicates, broken files"),
     "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel, why an answer"),
     "study": (study, "check a claim of the textbook by a grid of small trainings"),
     "plan": (plan, "before renting GPUs: memory, time of a step, scaling, time and cost of a training"),
     "bench": (bench, "measure speed on this machine: the ladder of ways to train, a step, data, prediction, processes"),
+    "export": (export, "write a model for other programs: ONNX"),
     "import": (import_weights, "make a model of published weights, or of the textbook's own"),
     "list": (list_all, "recipes, shipped models, nets, data sets"),
 }

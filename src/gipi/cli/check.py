@@ -11,8 +11,9 @@ from tyro.conf import Positional, arg
 from gipi.cli.common import Json, parse, print_json
 
 DATA = (
-    "a folder of class folders, alone or in train and val, a folder of tar shards, a CSV file of path,label, or a folder of "
-    "images with masks: images/ and masks/, train/ and trainannot/, or as PASCAL VOC"
+    "a folder of class folders, alone or in train and val, a folder of tar shards, a CSV file of path,label; a folder of "
+    "images with masks: images/ and masks/, train/ and trainannot/, or as PASCAL VOC; or images with boxes: PASCAL VOC's XML, "
+    "COCO's JSON, or a CSV file of path,x0,y0,x1,y1,class"
 )
 
 
@@ -21,6 +22,7 @@ class CheckArgs:
     """Look through a data set of your own: counts, sizes, unreadable pictures, duplicates, and whether it is ready to train on.
 
     Of masks: pixels of each class, values of no class, sizes that differ, files without a partner, masks without labels.
+    Of boxes: how many of each class and size, empty ones, those outside their image, doubles, unknown classes, images without.
 
     Ends with 0 if it is and with 1 if it is not.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gipi.errors import ConfigError, DataError
@@ -27,9 +27,12 @@ def inputs(words: Sequence[str]) -> Iterator[Path]:
         yield from found
 
 
-def outputs(files: Sequence[Path], folder: Path) -> dict[Path, tuple[Path, Path]]:
-    """Where the mask and the overlay of each picture go. Raises ConfigError before any would take the place of another file."""
-    outs = {file: (folder / f"{file.stem}.png", folder / f"{file.stem}-overlay.png") for file in files}
+def outputs(files: Sequence[Path], folder: Path, endings: Iterable[str]) -> dict[Path, tuple[Path, ...]]:
+    """Where what is drawn of each picture goes: its name with each of the endings, as PNG.
+
+    Raises ConfigError before any would take the place of another file.
+    """
+    outs = {file: tuple(folder / f"{file.stem}{ending}.png" for ending in endings) for file in files}
     inputs, taken = {_key(file) for file in files}, dict[str, Path]()
     for file, paths in outs.items():
         for path in paths:

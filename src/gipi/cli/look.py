@@ -22,6 +22,7 @@ PICTURES = {
     "why": "IMAGE",
     "exciting": "DATA",
     "dense": "IMAGE",
+    "regions": "IMAGE",
     "augment": "RECIPE",
 }
 
@@ -35,7 +36,9 @@ class InspectArgs:
             str | None, arg(help="a model file, a run folder, a shipped model or a net (see: gipi list)", metavar="[MODEL]")
         ]
     ] = None
-    mistakes: Annotated[str | None, arg(help="draw what is misread in the test images of this data set", metavar="DATA")] = None
+    mistakes: Annotated[
+        str | None, arg(help="draw what is misread, or missed, in the test images of this data set", metavar="DATA")
+    ] = None
     features: Annotated[Path | None, arg(help="draw what each layer sees in this picture", metavar="IMAGE")] = None
     fields: Annotated[Path | None, arg(help="draw how much of this picture a value of each layer sees", metavar="IMAGE")] = None
     why: Annotated[Path | None, arg(help="draw where in this picture the best two answers come from", metavar="IMAGE")] = None
@@ -48,6 +51,9 @@ class InspectArgs:
     dense: Annotated[
         Path | None,
         arg(help="count and time naming this picture's pixels by an FCN: a window around each against one pass", metavar="IMAGE"),
+    ] = None
+    regions: Annotated[
+        Path | None, arg(help="draw how a detector comes from regions of this picture to boxes, stage by stage", metavar="IMAGE")
     ] = None
     augment: Annotated[
         str | None, arg(help="draw training images as this recipe augments them; takes no MODEL", metavar="RECIPE")
@@ -89,6 +95,8 @@ def inspect(argv: list[str]) -> int:
         picture = looks.why(args.model, args.why, label=args.label)
     elif args.exciting is not None:
         picture = looks.exciting(args.model, args.exciting, layer=args.layer, channel=args.channel)
+    elif args.regions is not None:
+        picture = looks.regions(args.model, args.regions)
     elif args.dense is not None:
         found, picture = looks.dense(args.model, args.dense)
         told = found.json()

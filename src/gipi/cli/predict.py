@@ -1,4 +1,4 @@
-"""gipi predict: what is in pictures, where in pictures, where in a video."""
+"""gipi predict: what is in pictures; where, in pictures or a video."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from tyro.conf import Positional, arg
 
 from gipi import catalog
 from gipi.cli.common import Json, Model, parse, print_json
+from gipi.cli.drawn import DRAWINGS, Coco, Drawing, check_kinds, draw_video, saved
 from gipi.cli.inputs import inputs, is_video, outputs
 from gipi.cli.use import Tta, Vote, named, one_or_several
 from gipi.errors import ConfigError, GipiError
 
 if TYPE_CHECKING:
-    from gipi.api import Classification, Segmentation, Segmenter
+    from gipi.api import Classification, Detector, Segmenter
 
 FEW = 10  # classes; of more, the likeliest are shown, down to
 FAINT = 0.001  # probability
@@ -28,7 +29,7 @@ FAINT = 0.001  # probability
 class PredictArgs:
     """Read pictures: PNG, JPEG, WebP, BMP, GIF or TIFF, photographed, scanned or drawn, or all in a folder.
 
-    A segmentation model names every pixel, of pictures or of a video: MP4, MOV, MKV, AVI or WebM.
+    A segmentation model names every pixel, a detector finds boxes: of pictures or of a video, MP4, MOV, MKV, AVI or WebM.
     """
 
     model: Positional[Model]
@@ -42,7 +43,26 @@ class PredictArgs:
         Path | None,
         arg(
             aliases=["-o"],
-            help="of a segmentation model: the folder of masks and overlays (segmented), or the video (NAME-segmented.mp4)",
+            help="of a segmentation model: the folder of masks and overlays (segmented), or the video (NAME-segmented.mp4); "
+            "of a detector: the folder of pictures with their boxes (detected), or the video (NAME-detected.mp4)",
+        ),
+    ] = None
+    score: Annotated[
+        float | None, arg(help="of a detector: least score of the boxes that it tells, 0 to 1; 0.5 if not given", metavar="SCORE")
+    ] = None
+    overlap: Annotated[
+        float | None,
+        arg(
+            help="of a detector: IoU above which a box gives way to a better one of its class, 0 to 1; the model's if not given",
+            metavar="IOU",
+        ),
+    ] = None
+    coco: Annotated[
+        Path | None,
+        arg(
+            help="of a detector: write all boxes into a COCO results file, pictures numbered from 1 as named, and their names "
+            "into FILE-images.json beside it; to be scored, it wants low scores, too: --score 0.05",
+            metavar="FILE.json",
         ),
     ] = None
     vote: Vote = False
@@ -58,32 +78,42 @@ def predict(argv: list[str]) -> int:
         raise ConfigError("name at least one picture: gipi predict MODEL FILE...")
     from gipi import api
 
-    segments = [model for model in models if api.read_card(api.find_model(model)).kind == "segment"]
-    if segments and (len(models) > 1 or args.vote or args.tta != "none"):
-        raise ConfigError(f"{segments[0]} names pixels: answering with several models, --vote and --tta are for classifiers")
-    if segments and any(map(is_video, files)):
-        return _video(args, files)
-    if not segments:
-        _only_pictures(args, files)
-    outs = outputs(files, args.out or Path("segmented")) if segments else {}
+    cards = {model: api.read_card(api.find_model(model)) for model in models}
+    check_kinds(args, [(model, cards[model].kind) for model in models], files)
+    card = cards[args.model]
+    drawing, coco = DRAWINGS.get(card.kind), Coco(args.coco) if args.coco else None
+    if drawing and any(map(is_video, files)):
+        return _video(args, files, drawing)
+    folder = args.out or Path(drawing.name if drawing else "")
+    outs = outputs(files, folder, drawing.endings) if drawing else {}
     rows: list[dict[str, Any]] = []
-    extra = named(models, args.vote, args.tta) if len(models) > 1 or args.tta != "none" else {}
-    for file, answer in api.predict(one_or_several(models), files, vote=args.vote, tta=args.tta):
+    extra: dict[str, Any] = named(models, args.vote, args.tta) if len(models) > 1 or args.tta != "none" else {}
+    answers = api.predict(one_or_several(models), files, vote=args.vote, tta=args.tta, score=args.score, overlap=args.overlap)
+    for number, (file, answer) in enumerate(answers, 1):
         if isinstance(answer, GipiError):
             rows.append({"file": str(file), "error": str(answer)})
             print(f"gipi: {answer}", file=sys.stderr)
             continue
-        if isinstance(answer, api.Segmentation):
-            extra, text = _saved(answer, *outs[file]), ", ".join(map(str, answer.areas))
-        else:
+        if isinstance(answer, api.Classification):
             text = ", ".join(f"{label} ({score:.1%})" for label, score in _shown(answer))
+        elif isinstance(answer, api.Segmentation):
+            extra = saved(outs[file], {"mask": answer.index_image(), "overlay": answer.draw()})
+            text = ", ".join(map(str, answer.areas))
+        else:
+            extra, text = {**saved(outs[file], {"drawn": answer.draw()}), "image_id": number}, str(answer)
+            if coco:
+                coco.add(number, file, answer)
         rows.append({"file": str(file), **answer.json(), **extra})
         if not args.json:
             print(f"{file}: {text}")
+    if coco:
+        coco.write(card.classes)
     if args.json:
         print_json(rows)
-    elif outs:
-        print(f"masks and overlays are in {args.out or Path('segmented')}", file=sys.stderr)
+    elif drawing:
+        print(f"{drawing.what} are in {folder}", file=sys.stderr)
+        if coco:
+            print(f"COCO results are in {coco.path}, the images' names in {coco.beside}", file=sys.stderr)
     return 1 if any("error" in row for row in rows) else 0
 
 
@@ -101,39 +131,11 @@ def _is_model(word: str) -> bool:
     return word.endswith(".safetensors") or word in catalog.SHIPPED or (Path(word) / "model.safetensors").is_file()
 
 
-def _only_pictures(args: PredictArgs, files: Sequence[Path]) -> None:
-    if args.out is not None:
-        raise ConfigError(f"--out {args.out} is where a segmentation model draws; {args.model} names what is in a picture")
-    if video := next(filter(is_video, files), None):
-        raise ConfigError(f"{video} is a video: {args.model} reads pictures, a segmentation model both")
-
-
-def _saved(answer: Segmentation, mask: Path, drawn: Path) -> dict[str, str]:
-    try:
-        mask.parent.mkdir(parents=True, exist_ok=True)
-        answer.index_image().save(mask)
-        answer.draw().save(drawn)
-    except OSError as error:
-        raise ConfigError(f"cannot write into {mask.parent}: {error.strerror}; choose another folder with --out") from error
-    return {"mask": str(mask), "overlay": str(drawn)}
-
-
-def _video(args: PredictArgs, files: Sequence[Path]) -> int:
-    if len(files) > 1:
-        raise ConfigError(f"a video is read alone, got {len(files)} files: one command for each video, and one for the pictures")
+def _video(args: PredictArgs, files: Sequence[Path], drawing: Drawing) -> int:
     from gipi import api
 
-    model, [file] = cast("Segmenter", api.load(args.model, place=api.decide_place())), files
-    film = model.predict_video(file, args.out or Path(f"{file.stem}-segmented.mp4"), echo=_progress)
-    if args.json:
-        print_json({"file": str(file), **film.json()})
-    else:
-        print(f"{file}: {', '.join(map(str, film.areas))}")
-        print(f"{film.path}: {film.frames:,} frames, {film.frames_per_s:.1f} frames/s, without sound")
+    model = cast("Segmenter | Detector", api.load(args.model, place=api.decide_place()))
+    if isinstance(model, api.Detector):
+        model.threshold(score=args.score, overlap=args.overlap)
+    draw_video(model, files, args.out, drawing, args.json)
     return 0
-
-
-def _progress(done: int, count: int, speed: float) -> None:
-    """On a terminal one line that is written over."""
-    start, end = ("\r\033[K", "\n" if done == count else "") if sys.stderr.isatty() else ("", "\n")
-    print(f"{start}frame {done:,}{f' of {count:,}' if count else ''}, {speed:.1f} frames/s", end=end, file=sys.stderr, flush=True)

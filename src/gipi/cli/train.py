@@ -86,7 +86,7 @@ def train(argv: list[str]) -> int:
         result = {key: last[key] for key in last if key not in ("step", "steps", "split")}
         print_json({"run": str(run.path), "model": str(run.model_path), "data": data, **result})
     else:
-        print(f"test {headline(last)[0]} on {data}, {last['time_s']:.0f} s of training")
+        print(f"test {', '.join(headline(last))} on {data}, {last['time_s']:.0f} s of training")
         if members > 1:
             print(f"members {last['member_accuracy']:.2%} ± {100 * last['member_spread']:.2f} %, the mean of {members}")
         print(f"model   {run.model_path}\nreport  {run.path / 'report.html'}")

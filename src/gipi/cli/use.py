@@ -19,6 +19,15 @@ WORDS = {
     "pixel_accuracy": "pixel accuracy",
     "class_accuracy": "class accuracy",
     "boundary_f1": "boundary F1",
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_small": "AP small",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large",
+    "ar100": "AR100",
+    "voc_ap": "VOC AP",
+    "voc_ap11": "VOC AP of 11 points",
 }  # of metrics
 MODELS = "model files, run folders or names of shipped models; several answer together with the mean of their probabilities"
 Vote = Annotated[bool, arg(help="take the answer that most of the models give, not that of the mean probabilities")]
@@ -31,7 +40,7 @@ class EvalArgs:
 
     models: Positional[Annotated[tuple[str, ...], arg(help=MODELS, metavar="MODEL")]]
     data: Annotated[str, arg(help="a data set of the catalogue (see: gipi list)")] = "mnist"
-    split: Annotated[str, arg(help="test or train; of masks, validation too")] = "test"
+    split: Annotated[str, arg(help="test or train; of masks and boxes, validation too")] = "test"
     vote: Vote = False
     tta: Tta = "none"
     json: Json = False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +11,13 @@ from torch import Tensor
 
 from gipi.config import DataConfig
 from gipi.data.entry import listed
+from gipi.data.faults import Fault, refused, told
 from gipi.data.fetch import data_folders
 from gipi.data.mask_layout import Pair, find_masks
-from gipi.data.mask_read import Fault, Reader
-from gipi.data.mask_size import check_memory, common_size, fitted
+from gipi.data.mask_read import Reader
+from gipi.data.mask_size import fitted
 from gipi.data.masks import MaskSet
+from gipi.data.sizes import check_memory, common_size
 from gipi.data.threads import in_threads
 from gipi.errors import ConfigError, DataError, GipiWarning, nearest
 from gipi.ops.segmentation import VOID
@@ -43,8 +43,8 @@ def mask_folder(path: Path, split: str, *, short: int = 0, broken: float = 0.01)
     pairs = files.of_split(split)
     if files.faults:
         raise DataError(f"{path}: files without a partner: {len(files.faults):,}:\n  " + listed(files.faults, "\n  "))
-    reader, size = Reader(files.legend), common_size(pairs, short)
-    check_memory(f"{path} ({split})", len(pairs), size)
+    reader, size = Reader(files.legend), common_size([pair.image for pair in pairs], short)
+    check_memory(f"{path} ({split})", len(pairs), size, channels=4)
     images = torch.zeros(len(pairs), 3, *size, dtype=torch.uint8)
     masks = torch.full((len(pairs), *size), VOID, dtype=torch.uint8)
     names, faults = list[str](), list[Fault]()
@@ -62,32 +62,14 @@ def mask_folder(path: Path, split: str, *, short: int = 0, broken: float = 0.01)
         names.append(pairs[number].image.name)
 
     in_threads(work, pairs, take, "reading images and masks")
-    if refusal := refused(path, len(pairs), faults, broken):
+    if refusal := refused(path, len(pairs), faults, broken, "masks"):
         raise DataError(f"{path} ({split}): {refusal}")
     if faults:
-        warnings.warn(GipiWarning(f"{path} ({split}): {told(len(pairs), faults)}\nthey are left out"), stacklevel=2)
+        warnings.warn(GipiWarning(f"{path} ({split}): {told(len(pairs), faults, 'masks')}\nthey are left out"), stacklevel=2)
     if left_out := files.found.left_out:
         warnings.warn(GipiWarning(f"{path}: files left out: {len(left_out):,}: {listed(left_out)}"), stacklevel=2)
     count, legend = len(names), files.legend
     return MaskSet(str(path), split, legend.classes, images[:count], masks[:count], legend.colours, tuple(names))
-
-
-def refused(path: Path, total: int, faults: Sequence[Fault], broken: float) -> str:
-    """Why a split of `total` pairs is refused for the faults in it; "" if it is not. broken: share that may be unreadable."""
-    if wrong := [fault.text() for fault in faults if fault.kind != "unreadable"]:
-        return f"masks that are wrong: {len(wrong):,}; see gipi check {path}:\n  " + listed(wrong, "\n  ")
-    if len(faults) == total:
-        return f"{told(total, faults)}\nNone is left: mend them"
-    if len(faults) > broken * total:
-        share = f"--data.broken {math.ceil(1000 * len(faults) / total) / 1000}"
-        return f"{told(total, faults)}\nAllowed are {broken:.1%}: see gipi check {path}, mend or remove them, or allow {share}"
-    return ""
-
-
-def told(total: int, faults: Sequence[Fault]) -> str:
-    """How many pairs are unreadable, and of the first ten which file and why."""
-    share = f"{len(faults):,} of {total:,} images or their masks ({len(faults) / total:.1%})"
-    return f"{share} cannot be read:\n  " + listed([fault.text() for fault in faults], "\n  ")
 
 
 def camvid(split: str, *, short: int = 0) -> MaskSet:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from gipi.data.entry import Entry, Found
 from gipi.data.folder import parts
 from gipi.data.mask_legend import FORMS, LIST, Legend, read_legend, voc_legend
-from gipi.data.mask_search import ANNOTATED, TWINS, VOC, Search, search_annotated, search_twins, search_voc
+from gipi.data.mask_search import ANNOTATED, TWINS, VOC, search_annotated, search_twins, search_voc
+from gipi.data.search import Search
 from gipi.errors import ConfigError, DataError, nearest
 
 LAYOUTS = (
@@ -90,7 +91,7 @@ def find_masks(path: Path) -> MaskFiles:
         if layout is None:
             what = "has no images with masks in a layout that is known" if path.is_dir() else "is no folder of images with masks"
             raise DataError(f"{path} {what}: {LAYOUTS}")
-        search = Search(path, [], {}, [], [])
+        search = Search(path, [], {}, [], [], "mask", ".png")
         {TWINS: search_twins, VOC: search_voc}.get(layout, search_annotated)(search)
         if not (path / LIST).is_file() and layout != VOC:
             raise DataError(f"{path / LIST} is not there: list in it {FORMS}; a class named void is ignored")
@@ -102,4 +103,4 @@ def find_masks(path: Path) -> MaskFiles:
         raise DataError(f"{path} has no image with a mask; " + ("; ".join(search.faults[:3]) or f"it must have {LAYOUTS}"))
     if found.splits and "train" not in found.splits:
         raise DataError(f"{path} has images for {', '.join(sorted(found.splits))}, but none for train")
-    return MaskFiles(found, legend, search.masks, tuple(search.faults))
+    return MaskFiles(found, legend, search.partners, tuple(search.faults))

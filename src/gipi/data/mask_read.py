@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int16, Int32, UInt8
@@ -13,6 +12,7 @@ from numpy import ndarray
 from PIL import Image, ImageOps
 
 from gipi.data.entry import listed, reason
+from gipi.data.faults import Fault
 from gipi.data.mask_layout import Pair
 from gipi.data.mask_legend import HIGHEST, LIST, Legend
 from gipi.errors import DataError
@@ -21,24 +21,6 @@ from gipi.ops.image import FORMATS, MAX_PIXELS, decode
 KEEPING = ("PNG", "BMP", "TIFF")  # formats; JPEG and WEBP smooth, and GIF's writers number colours anew
 NUMBERED = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes that index masks may have
 UNKNOWN = -1
-
-Kind = Literal["unreadable", "size", "unknown", "form"]
-
-
-class Fault(NamedTuple):
-    """Why a pair cannot be used. file: its name in the data set.  values: unknown numbers or colours -> pixels that have them.
-
-    kind: "unreadable": a file is missing, broken, cut off.  "size": the mask has not its image's size.  "unknown": it has a
-    number or a colour of no class.  "form": it is lossy, or has colours where the list of classes has none.
-    """
-
-    kind: Kind
-    file: str
-    what: str
-    values: Mapping[str, int] = {}
-
-    def text(self) -> str:
-        return f"{self.file} {self.what}"
 
 
 class Pixels(NamedTuple):

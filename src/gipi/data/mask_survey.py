@@ -13,10 +13,10 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from gipi.config import DataConfig
+from gipi.data.faults import Fault, Kind, refused
 from gipi.data.mask_findings import Count, MaskSurvey, Member, Unknown
-from gipi.data.mask_folder import refused
 from gipi.data.mask_layout import MaskFiles, Pair, find_masks
-from gipi.data.mask_read import Fault, Kind, Reader
+from gipi.data.mask_read import Reader
 from gipi.data.threads import in_threads
 from gipi.errors import DataError
 from gipi.ops.segmentation import VOID
@@ -121,7 +121,7 @@ def _refusals(files: MaskFiles, splits: Mapping[str, Looked]) -> tuple[str, ...]
         wrong = sum(fault.kind != "unreadable" for fault in faults)
         if wrong:
             said.append(f"masks of {split} that are wrong: {wrong:,}; mend them, or remove them with their images")
-        elif refused(files.found.path, len(part), faults, allowed := DataConfig().broken):
+        elif refused(files.found.path, len(part), faults, allowed := DataConfig().broken, "masks"):
             share = f"{len(faults):,} of {len(part):,} images or masks of {split} cannot be read"
             said.append(f"{share}: training refuses above {allowed:.0%}; mend or remove them, or allow more by --data.broken")
         elif not any(look.counts is not None and look.counts[:VOID].any() for _, look in part):

@@ -12,7 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from gipi.data.scene_words import Box
+
 LUMA = (0.299, 0.587, 0.114)  # brightness of red, green and blue, ITU-R BT.601
+GAP = 3  # pixels at least between the boxes of two digits, and from any box to a thing as bright as a digit
 INK = 0.45  # share of white above which a pixel of a digit's frame counts as stroke
 
 
@@ -84,6 +87,27 @@ def stroke(start: tuple[float, float], end: tuple[float, float], radius: float, 
     along = _share((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-9))
     off_x, off_y = x - along * dx, y - along * dy
     return Patch(rows, columns, _share(radius + 0.5 - np.sqrt(off_x * off_x + off_y * off_y)))
+
+
+def place(
+    numbers: Iterator[float], size: tuple[int, ...], boxes: list[Box], stacked: bool, canvas: tuple[int, int]
+) -> tuple[int, int] | None:
+    """(x, y) of a thing of `size` (height, width), anywhere on a canvas but `GAP` off the boxes; None if there is no room.
+
+    stacked: above or below the first box if that can be.
+    """
+    (height, width), number = size, next(numbers)
+    free = np.ones((canvas[0] - height + 1, canvas[1] - width + 1), bool)
+    for x0, y0, x1, y1 in boxes:
+        free[max(0, y0 - GAP - height + 1) : y1 + GAP, max(0, x0 - GAP - width + 1) : x1 + GAP] = False
+    if stacked and boxes:
+        near = abs(2 * np.arange(free.shape[1]) + width - boxes[0][0] - boxes[0][2]) <= canvas[1] // 4
+        free = free & near if (free & near).any() else free
+    places = free.ravel().nonzero()[0]
+    if not len(places):
+        return None
+    y, x = divmod(int(places[int(number * len(places))]), free.shape[1])
+    return x, y
 
 
 def digit(frame: UInt8[np.ndarray, "28 28"], height: int) -> Float[np.ndarray, "h w"]:

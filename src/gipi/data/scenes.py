@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from gipi.data import scene_art as art
+from gipi.data.boxes import BoxSet, padded
 from gipi.data.digits import digits
 from gipi.data.masks import MaskSet
 from gipi.data.scene_words import DIGITS, Box, describe
@@ -31,7 +32,6 @@ COLOURS = (
     (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178),
     (213, 94, 0), (204, 121, 167), (220, 220, 220), (130, 70, 200), (140, 90, 40),
 )  # fmt: skip
-GAP = 3  # pixels at least between the boxes of two digits, and from any box to a thing as bright as a digit
 HEIGHTS = ((16, 19), (22, 28), (32, 36))  # of small, plain and large digits
 CONTRAST = 64  # at least, of 255, between the brightness of the colour of a digit and of all that it stands before
 NUMBERS = 512  # random numbers a scene has, before those of its grain
@@ -67,11 +67,27 @@ def scenes(split: str, *, short: int = 0) -> MaskSet:
     short: pixels of the shorter side that images and masks are scaled to; 0: 64, as they are made.
     Raises ConfigError for another split.
     """
+    made, images, names = _made(split, short)
+    masks = scale_short_masks(torch.from_numpy(np.stack([each.mask for each in made])), short)
+    return MaskSet("scenes", split, CLASSES, images, masks, COLOURS, names, (0.5,) * 3, (0.25,) * 3)
+
+
+def scene_boxes(split: str, *, short: int = 0) -> BoxSet:
+    """The images of `scenes`, each with the boxes of its digits, one to three; their classes are "zero" to "nine"."""
+    made, images, names = _made(split, short)
+    labels = [torch.from_numpy(each.labels) - 1 for each in made]
+    parts = padded([torch.from_numpy(each.boxes).float() for each in made], labels, [each < 0 for each in labels])
+    height, width = images.shape[2:]
+    parts[0].mul_(torch.tensor([width / WIDTH, height / HEIGHT] * 2))
+    scales, sizes = torch.full((len(made),), height / HEIGHT), torch.tensor([[height, width]]).repeat(len(made), 1)
+    return BoxSet("scenes", split, DIGITS, images, *parts, names, scales, sizes, (0.5,) * 3, (0.25,) * 3)
+
+
+def _made(split: str, short: int) -> tuple[list[Scene], UInt8[Tensor, "n 3 h w"], tuple[str, ...]]:
+    """(the scenes of a split, their images scaled, their names)."""
     made = list(_scenes(split, torch.arange(COUNTS.get(split, 0)), seed=0))
     images = scale_short(torch.from_numpy(np.stack([each.image for each in made])), short)
-    masks = scale_short_masks(torch.from_numpy(np.stack([each.mask for each in made])), short)
-    names = tuple(f"{split}-{index:04}" for index in range(len(made)))
-    return MaskSet("scenes", split, CLASSES, images, masks, COLOURS, names, (0.5,) * 3, (0.25,) * 3)
+    return made, images, tuple(f"{split}-{index:04}" for index in range(len(made)))
 
 
 def _scenes(split: str, index: Int64[Tensor, " n"], seed: int) -> Iterator[Scene]:
@@ -90,7 +106,7 @@ def _compose(row: Float[np.ndarray, " n"], source: ImageSet) -> Scene:
     for _ in range(count):
         number = art.whole(numbers, 0, len(source) - 1)
         alpha = art.digit(source.images[number, 0].numpy(), art.whole(numbers, *HEIGHTS[art.whole(numbers, 0, 2)]))
-        if (corner := _place(numbers, alpha.shape, boxes, stacked)) is None:
+        if (corner := art.place(numbers, alpha.shape, boxes, stacked, (HEIGHT, WIDTH))) is None:
             continue  # no room is left
         (x, y), (height, width) = corner, alpha.shape
         patches.append(art.Patch(slice(y, y + height), slice(x, x + width), alpha))
@@ -111,25 +127,6 @@ def _handwriting(split: str) -> ImageSet:
     return train if split == "train" else validation
 
 
-def _place(numbers: Iterator[float], size: tuple[int, ...], boxes: list[Box], stacked: bool) -> tuple[int, int] | None:
-    """(x, y) of a thing of `size` (height, width), anywhere in the picture but `GAP` off the boxes; None if there is no room.
-
-    stacked: above or below the first box if that can be.
-    """
-    (height, width), number = size, next(numbers)
-    free = np.ones((HEIGHT - height + 1, WIDTH - width + 1), bool)
-    for x0, y0, x1, y1 in boxes:
-        free[max(0, y0 - GAP - height + 1) : y1 + GAP, max(0, x0 - GAP - width + 1) : x1 + GAP] = False
-    if stacked and boxes:
-        near = abs(2 * np.arange(free.shape[1]) + width - boxes[0][0] - boxes[0][2]) <= WIDTH // 4
-        free = free & near if (free & near).any() else free
-    places = free.ravel().nonzero()[0]
-    if not len(places):
-        return None
-    y, x = divmod(int(places[int(number * len(places))]), free.shape[1])
-    return x, y
-
-
 def _paint(numbers: Iterator[float], patches: list[art.Patch], boxes: list[Box]) -> Float[np.ndarray, "3 h w"]:
     """Ground and clutter on one side of a brightness, digits on the other; off their boxes, some clutter as bright as they."""
     middle = art.between(numbers, 80, 175)
@@ -140,7 +137,7 @@ def _paint(numbers: Iterator[float], patches: list[art.Patch], boxes: list[Box])
         art.lay(image, art.mark(numbers, HEIGHT, WIDTH), art.colour(numbers, *behind))
     clear = np.ones((HEIGHT, WIDTH), bool)
     for x0, y0, x1, y1 in boxes:
-        clear[max(0, y0 - GAP) : y1 + GAP, max(0, x0 - GAP) : x1 + GAP] = False
+        clear[max(0, y0 - art.GAP) : y1 + art.GAP, max(0, x0 - art.GAP) : x1 + art.GAP] = False
     for _ in range(art.whole(numbers, 5, 12)):
         patch, paint = art.mark(numbers, HEIGHT, WIDTH, scale=0.4), art.colour(numbers, *before)
         if clear[patch.rows, patch.columns][patch.alpha > 0].all():

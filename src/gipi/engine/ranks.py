@@ -58,8 +58,8 @@ def joined(place: Place, timeout_s: float, same: Mapping[str, str]) -> Iterator[
             raise
         raise RunError(_missing(store, place, timeout_s, "time" in str(error).lower())) from error
     finally:
-        # What still holds the group, such as a replica in a cycle of references, would take it apart later while it holds Python's
-        # lock, which a thread of the group may be waiting for.
+        # What still holds the group, such as a replica in a cycle of references, would take it apart later, while it holds
+        # Python's lock, which a thread of the group may be waiting for.
         gc.collect()
         dist.destroy_process_group()
 

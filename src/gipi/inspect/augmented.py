@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, Int64, Integer, UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from gipi.data.mask_legend import palette_colour
 from gipi.data.stream import ImageBatch
 from gipi.inspect.figures import GREY, INK, WIDTH, box, short, show
 from gipi.inspect.segment_figures import paint
 
 IMAGES, EPOCHS = 6, 8  # at most
-Label = Integer[Tensor, ""] | UInt8[Tensor, "h w"]  # number of the class, of the image or of each pixel
+
+
+class Boxed(NamedTuple):
+    """The boxes of an image: x0, y0, x1, y1 in its pixels, and the number of the class of each, -1 in rows that hold none."""
+
+    boxes: Float[Tensor, "m 4"]
+    labels: Int64[Tensor, " m"]
+
+
+Label = Integer[Tensor, ""] | UInt8[Tensor, "h w"] | Boxed  # number of the class: of the image, of each pixel, of each box
+
+
+class BoxBatch(Protocol):
+    """A batch of images with boxes as their net is fed it."""
+
+    @property
+    def images(self) -> Float[Tensor, "n c h w"]: ...
+
+    @property
+    def boxes(self) -> Float[Tensor, "n m 4"]: ...
+
+    @property
+    def labels(self) -> Int64[Tensor, "n m"]: ...
 
 
 class Fed(NamedTuple):
@@ -37,21 +62,35 @@ class Versions(NamedTuple):
     fed: dict[int, Fed]
 
 
-def versions(batches: Iterable[ImageBatch], prepare: Callable[[ImageBatch], ImageBatch], count: int = IMAGES) -> list[Versions]:
-    """Of the first `count` images of the first batch all versions in `batches`. prepare: what training does to a batch."""
+def versions(
+    batches: Iterable[ImageBatch],
+    prepare: Callable[[ImageBatch], ImageBatch | BoxBatch],
+    count: int = IMAGES,
+    boxes: Float[Tensor, "n m 4"] | None = None,
+) -> list[Versions]:
+    """Of the first `count` images of the first batch all versions in `batches`.
+
+    prepare: what training does to a batch.  boxes: those of all images of the data, where there are such.
+    """
     found: dict[int, Versions] = {}
     for batch in batches:
         numbers = batch.number.tolist()
         if not found:
-            found = {number: Versions(batch.images[row], batch.labels[row], {}) for row, number in enumerate(numbers[:count])}
+            labels = batch.labels if boxes is None else [Boxed(*pair) for pair in zip(boxes[numbers], batch.labels, strict=True)]
+            found = {number: Versions(batch.images[row], labels[row], {}) for row, number in enumerate(numbers[:count])}
         if found.keys().isdisjoint(numbers):
             continue
         prepared = prepare(batch)
         for row, number in enumerate(numbers):
             if number in found:
-                share = 1.0 if prepared.own is None else float(prepared.own[row])
-                found[number].fed[batch.epoch] = Fed(prepared.images[row], share, prepared.labels[row])
+                found[number].fed[batch.epoch] = _fed(prepared, row)
     return list(found.values())
+
+
+def _fed(batch: ImageBatch | BoxBatch, row: int) -> Fed:
+    if not isinstance(batch, ImageBatch):
+        return Fed(batch.images[row], 1.0, Boxed(batch.boxes[row], batch.labels[row]))
+    return Fed(batch.images[row], 1.0 if batch.own is None else float(batch.own[row]), batch.labels[row])
 
 
 def augmented_figure(
@@ -66,16 +105,19 @@ def augmented_figure(
     """A row an image: the original, then what the net is fed for it in each epoch.
 
     pixels: input values of an image (c, h, w) back to pixels of 0 to 255.  colours: of the classes where labels are masks, which
-    are laid half over their images; void is striped.  Raises DataError for images not of 1 or 3 channels.
+    are laid half over their images; void is striped. Boxes are framed, a class always in the same colour.
+    Raises DataError for images not of 1 or 3 channels.
     """
     names, head, caption = 0.9, 0.5, 0.18  # inches
     side = (WIDTH - names) / (epochs + 1)
     mixed = any(fed.share < 1 for one in shown for fed in one.fed.values())
     high = side + (caption if mixed else 0)
+    framed = any(isinstance(one.label, Boxed) for one in shown)
     total = head + caption + high * len(shown) + 0.06
     fig = Figure((WIDTH, total))
     note = f"{title}\nOn the left the originals, beside them the version of each epoch"
     note += ", their masks half over them, void in stripes." if colours else "."
+    note += " Frames: their boxes, a colour for each class." if framed else ""
     note += " Percent: the share of its own label; the rest is another's." if mixed else ""
     fig.text(0.08 / WIDTH, 1 - 0.06 / total, note, fontsize=8, color=INK, va="top", parse_math=False)
     for column, text in enumerate(["original", *(f"epoch {epoch}" for epoch in range(epochs))]):
@@ -84,16 +126,15 @@ def augmented_figure(
     for row, one in enumerate(shown):
         top = head + caption + row * high + high - side
         middle = 1 - (top + 0.47 * side) / total
-        name = f"image {row + 1}" if colours else short(classes[int(one.label)], 14)
+        name = f"image {row + 1}" if colours or isinstance(one.label, Boxed) else short(classes[int(one.label)], 14)
         fig.text((names - 0.08) / WIDTH, middle, name, fontsize=7, color=INK, ha="right", va="center", parse_math=False)
         for column in range(epochs + 1):
             ax = fig.add_axes(box(names + column * side, top, 0.94 * side, 0.94 * side, total))
             if column == 0:
-                show(ax, _masked(one.image, one.label, colours) if colours else one.image)
+                _show(ax, one.image, one.label, colours)
             elif column - 1 in one.fed:
                 values, share, label = one.fed[column - 1]
-                image = pixels(values).clamp(0, 255).round().byte()
-                show(ax, _masked(image, label, colours) if colours else image)
+                _show(ax, pixels(values).clamp(0, 255).round().byte(), label, colours)
                 if mixed:
                     ax.set_title(f"{100 * share:.0f} %", fontsize=6, color=INK, pad=2)
             else:
@@ -102,7 +143,15 @@ def augmented_figure(
     return fig
 
 
-def _masked(
-    image: UInt8[Tensor, "c h w"], mask: UInt8[Tensor, "h w"], colours: Sequence[tuple[int, int, int]]
-) -> UInt8[Tensor, "3 h w"]:
-    return ((image.cpu().float() + torch.from_numpy(paint(mask, colours)).permute(2, 0, 1)) / 2).byte()
+def _show(ax: Axes, image: UInt8[Tensor, "c h w"], label: Label, colours: Sequence[tuple[int, int, int]]) -> None:
+    if isinstance(label, Boxed):
+        show(ax, image)
+        for (x0, y0, x1, y1), number in zip(label.boxes.tolist(), label.labels.tolist(), strict=True):
+            if number >= 0:
+                colour = [part / 255 for part in palette_colour(number + 1)]  # whose 0 is black
+                ax.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=0.7))
+    elif colours:
+        mask = torch.from_numpy(paint(label, colours)).permute(2, 0, 1)
+        show(ax, ((image.cpu().float() + mask) / 2).byte())
+    else:
+        show(ax, image)

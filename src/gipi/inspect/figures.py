@@ -24,6 +24,7 @@ PANELS = {  # label, height in inches
     "loss": ("loss", 2.4),
     "accuracy": ("error", 2.4),
     "mean_iou": ("mean IoU", 2.4),
+    "ap": ("AP", 2.4),
     "lr": ("learning rate", 1.2),
 }
 INK, GREY, FAINT = "#222222", "#767676", "#E4E4E4"
@@ -107,9 +108,9 @@ def features(maps: Sequence[tuple[str, Float[Tensor, "d i j"]]], image: UInt8[Te
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss, error (100 % less the accuracy), mean IoU and learning rate against the step, as far as `rows` of metrics.jsonl go.
+    """Loss, error (100 % less the accuracy), mean IoU, AP, learning rate against the step, as far as `rows` of metrics.jsonl go.
 
-    A row holds "split" (train, validation or test), "step" and some of "loss", "accuracy", "mean_iou" (both 0 to 1) and "lr".
+    A row holds "split" (train, validation or test), "step" and some of "loss", "lr" and, 0 to 1, "accuracy", "mean_iou", "ap".
     The bold line of a long training is a running mean. Values that are not finite are left out.
     """
     points = {
@@ -127,7 +128,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         for split, colour in COLOURS.items():
             if points[name, split]:
                 steps, values = np.array(points[name, split], float).T
-                values = 100 * {"accuracy": 1 - values, "mean_iou": values}[name] if name in ("accuracy", "mean_iou") else values
+                values = {"accuracy": 100 * (1 - values), "mean_iou": 100 * values, "ap": 100 * values}.get(name, values)
                 _curve(ax, split, colour, steps, values, smooth=split == "train" and name != "lr")
         _axes(ax, name)
     panels[0].legend(frameon=False, fontsize=9, labelcolor=INK, ncols=3, loc="upper right")
@@ -194,7 +195,7 @@ def _axes(ax: Axes, name: str) -> None:
         ticks = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
         ax.set_yticks(ticks, [f"{tick:g} %" for tick in ticks])
         ax.set_ylim(0 if low < 0.1 else 0.6 * low, 1.4 * max(high, 0.1))
-    elif name == "mean_iou":
+    elif name in ("mean_iou", "ap"):
         ax.set_ylim(0, 100)
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g} %"))
     else:

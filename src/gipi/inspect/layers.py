@@ -138,16 +138,17 @@ def feature_maps(net: nn.Module, image: Float[Tensor, "1 c h w"]) -> list[tuple[
 def observe(net: nn.Module, image: Tensor, visit: Callable[[str, nn.Module, Any, Any], None]) -> None:
     """Run images (n, c, h, w) through `net` in eval mode without gradients: visit(name, layer, inputs, output) after each layer.
 
-    Raises ConfigError if the net does not take their shape.
+    A net that is told where things may be is told the whole of one image. Raises ConfigError if it does not take their shape.
     """
     like = next(net.parameters(), image)
     modes = {module: module.training for module in net.modules()}
+    whole = {"regions": like.new_tensor([[[0, 0, *image.shape[:1:-1]]]])} if getattr(net, "GIVEN", False) else {}
     leaves = [(name, module) for name, module in net.named_modules() if next(module.children(), None) is None]
     hooks = [leaf.register_forward_hook(partial(visit, name)) for name, leaf in leaves]
     try:
         net.eval()
         with torch.no_grad():
-            net(image.to(like))
+            net(image.to(like), **whole)
     except (RuntimeError, ValueError) as error:
         got = f"{tuple(image.shape[1:])} (channels, height, width)"
         raise ConfigError(f"the net does not take an image of shape {got}: {error}") from error

@@ -98,7 +98,7 @@ class FCN(Pixelwise):
 class FCNVGG(FCN):
     """VGG-16 with its affine layers as convolutions, fc6 and fc7; the skips come from its third and fourth pool."""
 
-    backbone = "vgg16"
+    origin = "vgg16"
 
     def __init__(self, *, finest: int, classes: int, channels: int, width: float, dropout: float) -> None:
         super().__init__()
@@ -138,10 +138,10 @@ class FCNResNet(FCN):
     """
 
     def __init__(
-        self, trunk: Callable[..., ResNet], backbone: str, *, classes: int, channels: int, width: float, stem: str
+        self, trunk: Callable[..., ResNet], origin: str, *, classes: int, channels: int, width: float, stem: str
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.origin = origin
         self.stride = 32 if large_stem(stem) else 8
         self.trunk = trunk(classes=1, channels=channels, width=width, stem=stem)
         deep = self.trunk.fc.in_features

@@ -68,7 +68,7 @@ class SegNet(EncoderDecoder):
     """images (n, channels, h, w) -> logits (n, classes, h, w). width: share of the paper's channels."""
 
     UNUSED = ("classifier.",)
-    backbone = "vgg16-bn"
+    origin = "vgg16-bn"
     stride = 32
 
     def __init__(self, *, classes: int, channels: int, width: float) -> None:

@@ -47,10 +47,23 @@ def augment(
     size = size or (images.shape[2], images.shape[3])
     if change == AugmentConfig():
         return images if tuple(images.shape[-2:]) == size else centre_crop(images, size)
-    draw = _draw(change, seed, epoch, index)
+    return changed(images, change, seed, epoch, index, size)[0]
+
+
+def changed(
+    images: Images, change: AugmentConfig, seed: int, epoch: int, index: Int64[Tensor, " n"], size: tuple[int, int]
+) -> tuple[Float[Tensor, "n c i j"], Grid | None, Bool[Tensor, "n 1 i j"] | None]:
+    """(images as `augment` gives them, where each of their pixels comes from, whether it is erased).
+
+    None: nothing moves, nothing is erased. For whatever has to make the move of its image.
+    """
+    draw = uniforms(seed, epoch, index, SATURATION + 1 if change.elastic_px or change.saturation else GRID)
     grid = _grid((images.shape[2], images.shape[3]), change, draw, size)
     images = _relight(images if grid is None else sample(images, grid), change, draw)
-    return _erase(images, _erased(images, change, draw), draw) if change.erase else images
+    if not change.erase:
+        return images, grid, None
+    erased = _erased(images, change, draw)
+    return torch.where(erased, (draw[:, ERASE_GREY] * 255).view(-1, 1, 1, 1), images), grid, erased
 
 
 def augment_masks(
@@ -67,15 +80,9 @@ def augment_masks(
     """
     if change == AugmentConfig():
         return images, labels
-    draw, size = _draw(change, seed, epoch, index), (images.shape[2], images.shape[3])
-    grid = _grid(size, change, draw, size)
-    if grid is not None:
-        images, labels = sample(images, grid), sample_masks(labels, grid)
-    images = _relight(images, change, draw)
-    if not change.erase:
-        return images, labels
-    erased = _erased(images, change, draw)
-    return _erase(images, erased, draw), labels.masked_fill(erased.squeeze(1), VOID)
+    images, grid, erased = changed(images, change, seed, epoch, index, (images.shape[2], images.shape[3]))
+    labels = labels if grid is None else sample_masks(labels, grid)
+    return images, labels if erased is None else labels.masked_fill(erased.squeeze(1), VOID)
 
 
 def mix(
@@ -90,10 +97,6 @@ def mix(
     side = (1 - own).sqrt()
     box = _inside(images, draw[:, BLEND_X], draw[:, BLEND_Y], side, side)
     return torch.where(box, other, images), 1 - box.float().mean((1, 2, 3))
-
-
-def _draw(change: AugmentConfig, seed: int, epoch: int, index: Int64[Tensor, " n"]) -> Float[Tensor, "n d"]:
-    return uniforms(seed, epoch, index, SATURATION + 1 if change.elastic_px or change.saturation else GRID)
 
 
 def _grid(source: tuple[int, int], change: AugmentConfig, draw: Float[Tensor, "n d"], size: tuple[int, int]) -> Grid | None:
@@ -144,10 +147,6 @@ def _relight(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"]) 
 
 def _factor(most: float, draw: Float[Tensor, " n"]) -> Float[Tensor, "n 1 1 1"]:
     return 1 + (draw * 2 - 1).view(-1, 1, 1, 1) * most
-
-
-def _erase(images: Images, erased: Bool[Tensor, "n 1 h w"], draw: Float[Tensor, "n d"]) -> Images:
-    return torch.where(erased, (draw[:, ERASE_GREY] * 255).view(-1, 1, 1, 1), images)
 
 
 def _erased(images: Images, change: AugmentConfig, draw: Float[Tensor, "n d"]) -> Bool[Tensor, "n 1 h w"]:

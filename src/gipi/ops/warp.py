@@ -63,6 +63,26 @@ def sample_masks(masks: UInt8[Tensor, "n h w"], grid: Grid) -> UInt8[Tensor, "n 
     return VOID - nearest.squeeze(1).to(torch.uint8)
 
 
+def move_boxes(boxes: Float[Tensor, "n m 4"], grid: Grid, source: tuple[int, int]) -> Float[Tensor, "n m 4"]:
+    """Boxes in images of `source` height and width where `sample` puts what they hold: (x0, y0, x1, y1) in pixels of the result.
+
+    The boxes of their four moved corners, so of a turned one larger than what it holds; not clipped.
+    grid: without a bend, so that three of its points, of at least 2 x 2, say where every pixel comes from.
+    """
+    height, width = source
+    places = (grid[:, [0, 0, -1], [0, -1, 0]] + 1) / 2 * grid.new_tensor([width, height])  # of the pixels in three corners
+    first = places[:, :1]
+    right, down = (places[:, 1:2] - first) / (grid.shape[2] - 1), (places[:, 2:] - first) / (grid.shape[1] - 1)
+    way = boxes[..., [0, 1, 2, 1, 0, 3, 2, 3]].unflatten(2, (4, 2)).flatten(1, 2) - first
+    x, y = _cross(way, down) / _cross(right, down) + 0.5, _cross(right, way) / _cross(right, down) + 0.5
+    low, high = torch.stack([x, y], 2).unflatten(1, (-1, 4)).aminmax(dim=2)
+    return torch.cat([low, high], 2)
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
 def bend(draw: Float[Tensor, "n d"], height: int, width: int) -> Float[Tensor, "n h w 2"]:
     """Smooth fields of displacement, each within -1 and 1."""
     knots = (draw * 2 - 1).view(len(draw), 2, KNOTS, KNOTS)

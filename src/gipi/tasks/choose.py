@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from gipi.config import Config, TransferConfig
+from gipi.config import Config, NetConfig, TransferConfig
+from gipi.data.box_layout import find_boxes, is_box_folder
 from gipi.data.folder import find, of_split
 from gipi.data.mask_layout import find_masks, is_mask_folder
 from gipi.errors import DataError, WeightsError
@@ -19,6 +21,8 @@ EPOCHS = 5, 60  # fewest, most
 LARGEST_BATCH = 32
 MASK_STEPS = 2000  # of a training of a segmentation net, about
 MASK_EPOCHS = 10, 100
+BOX_STEPS = 1500  # of a training of a detector, about
+BOX_EPOCHS = 8, 60
 
 
 def choose(data: str) -> tuple[Config, str]:
@@ -26,9 +30,11 @@ def choose(data: str) -> tuple[Config, str]:
 
     With weights at hand or to be downloaded, their net gets a new head: alone on a CPU, which takes seconds, and with all other
     layers on a GPU. Without, a small ResNet learns from nothing. The batch is an eighth of the pictures at most, a power of two.
-    A folder of images and masks is for a segmentation net, see `_choose_masks`.
+    Images with boxes are for a detector, those with masks for a segmentation net: see `_choose_boxes`, `_choose_masks`.
     Raises ConfigError or DataError for what is no such set.
     """
+    if is_box_folder(Path(data)):
+        return _choose_boxes(data)
     if is_mask_folder(Path(data)):
         return _choose_masks(data)
     found = find(Path(data))
@@ -38,9 +44,8 @@ def choose(data: str) -> tuple[Config, str]:
     epochs = min(max(EPOCHS[0], round(STEPS * batch / count)), EPOCHS[1])
     base = RECIPES[recipe].config
     config = replace(base, data=replace(base.data, name=data, batch=batch), run=replace(base.run, epochs=epochs))
-    names = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
     return config, (
-        f"{count:,} training pictures of {len(found.classes)} classes ({names}): recipe {recipe}, {why}; "
+        f"{count:,} training pictures of {len(found.classes)} classes ({_named(found.classes)}): recipe {recipe}, {why}; "
         f"batch {batch}, {epochs} epochs"
     )
 
@@ -59,11 +64,37 @@ def _choose_masks(data: str) -> tuple[Config, str]:
     batch = max(1, min(config.data.batch, count // 2))
     epochs = min(max(MASK_EPOCHS[0], round(MASK_STEPS * batch / count)), MASK_EPOCHS[1])
     config = replace(config, data=replace(config.data, name=data, batch=batch), run=replace(config.run, epochs=epochs))
-    names = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     return config, (
-        f"{count:,} training images with masks of {len(classes)} classes ({names}): recipe segment, {why}; batch {batch}, "
-        f"{epochs} epochs"
+        f"{count:,} training images with masks of {len(classes)} classes ({_named(classes)}): recipe segment, {why}; "
+        f"batch {batch}, {epochs} epochs"
     )
+
+
+def _choose_boxes(data: str) -> tuple[Config, str]:
+    """Faster R-CNN on a MobileNetV2 from ImageNet where its weights are at hand or can be downloaded, else on a small ResNet."""
+    files = find_boxes(Path(data))
+    count, classes = len(files.of_split("train")), files.found.classes
+    config, why = RECIPES["detect"].config, "Faster R-CNN on MobileNetV2 from ImageNet"
+    try:
+        pretrained("imagenet", "mobilenet-v2")
+    except (DataError, WeightsError):
+        config = replace(
+            config,
+            net=NetConfig("faster-rcnn-resnet18-fpn", {"width": 0.5, "fixed": 0, "finest": 8, "pyramid": 128, "hidden": 512}),
+            transfer=TransferConfig(),
+        )
+        why = "Faster R-CNN on a ResNet-18 with half of its channels, since no ImageNet weights of mobilenet-v2 can be had"
+    batch = max(1, min(config.data.batch, count // 2))
+    epochs = min(max(BOX_EPOCHS[0], round(BOX_STEPS * batch / count)), BOX_EPOCHS[1])
+    config = replace(config, data=replace(config.data, name=data, batch=batch), run=replace(config.run, epochs=epochs))
+    return config, (
+        f"{count:,} training images with boxes of {len(classes)} classes ({_named(classes)}): recipe detect, {why}; "
+        f"batch {batch}, {epochs} epochs"
+    )
+
+
+def _named(classes: Sequence[str]) -> str:
+    return ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
 
 
 def _recipe() -> tuple[str, str]:

@@ -35,12 +35,8 @@ def load_images(name: str, split: str, *, short: int = SHORT, broken: float = 0.
         raise ConfigError("this recipe is for pictures of your own: name their folder, or a CSV file of path,label, by --data")
     if is_path(name):
         return folder(Path(name), split, short=short, broken=broken)
-    known = catalog.entry(catalog.DATASETS, name, "data set or folder")
-    if known.kind != "classify":
-        fitting = ", ".join(key for key, data in catalog.DATASETS.items() if data.kind == "classify")
-        raise ConfigError(f"data set {name!r} is for {known.kind}, not to classify; those that are: {fitting}")
-    factory = catalog.resolve(known.factory)
-    return factory(split, short=short) if known.framing == "crop" else factory(split)
+    factory = catalog.resolve(catalog.data_factory(name, "classify", "label for each image", "a folder of pictures"))
+    return factory(split, short=short) if catalog.DATASETS[name].framing == "crop" else factory(split)
 
 
 def own_validation(name: str, *, short: int, broken: float) -> ImageSet | None:

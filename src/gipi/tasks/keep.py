@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from gipi.model import save_model
+from gipi.ops.metrics import Metrics, values
+from gipi.runs import Run
+from gipi.tasks.trained import Trained
+
+SHOWN = 3  # held-out images whose answers the report follows over the epochs
 
 
 class Best:
@@ -47,3 +56,26 @@ class Course:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._seen, self.answers = state["seen"], dict(zip(state["epochs"], state["answers"], strict=True))
+
+
+def followed(count: int) -> list[int]:
+    """Numbers of the held-out images that the report follows, spread over all `count`."""
+    return [number * count // SHOWN for number in range(min(SHOWN, count))]
+
+
+def save_best(path: Path, best: Best, model: Trained) -> None:
+    """Write the model with the best weights so far; with those that it has if nothing was held out."""
+    if not best.weights:
+        model.save(path)
+    elif model.place.first:
+        save_model(path, best.weights, model.card)
+
+
+def note_test(run: Run, model: Trained, metrics: Metrics, digest: dict[str, str]) -> None:
+    """Put the score on the test set into the model's card and file, and into the run's metrics."""
+    numbers = values(metrics)
+    model.card = replace(model.card, metrics=numbers, data={**model.card.data, **digest})
+    model.save(run.model_path)
+    if model.place.first:
+        last = run.rows()[-1]
+        run.append({"split": "test", "step": last["step"], "steps": last["steps"], "time_s": last["time_s"], **numbers})

@@ -32,11 +32,8 @@ def load_masks(name: str, split: str, *, short: int = 0, broken: float = 0.01) -
         raise ConfigError("this recipe is for pictures of your own: name the folder of images and masks by --data")
     if is_path(name):
         return mask_folder(Path(name), split, short=short, broken=broken)
-    known = catalog.entry(catalog.DATASETS, name, "data set or folder")
-    if known.kind != "segment":
-        fitting = ", ".join(key for key, data in catalog.DATASETS.items() if data.kind == "segment")
-        raise ConfigError(f"data set {name!r} has no masks; those that have: {fitting}, or a folder of images and masks")
-    return catalog.resolve(known.factory)(split, short=short)
+    factory = catalog.data_factory(name, "segment", "masks", "a folder of images and masks")
+    return catalog.resolve(factory)(split, short=short)
 
 
 def training_masks(data: DataConfig) -> TrainingMasks:

@@ -15,14 +15,15 @@ from gipi.errors import ConfigError, GipiWarning, WeightsError
 from gipi.model import Card, find_model, load_model
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from gipi.published import LABELS
+from gipi.tasks.coco import detector_weights, is_detector
 from gipi.tasks.imagenet import imagenet_classes, published_weights, recognised
 from gipi.tasks.state_dict import build_aside, fit_state_dict, read_state_dict
 
 
-def pretrained(source: str, net: str) -> tuple[dict[str, Tensor], Card]:
+def pretrained(source: str, net: str, *, whole: str = "") -> tuple[dict[str, Tensor], Card]:
     """(weights as float32 on the CPU, card that says what they are), trained before. Draws no random numbers.
 
-    source:
+    whole: the net that `net` is the backbone of, if that is no classifier; a state dict may be of either.  source:
     - "imagenet" or "imagenet-v2": the published weights of `net`, found in the cache or the data folders, or downloaded;
     - a model of ours, as a file, a run folder or the name of a shipped one: its net is what its card says, whatever `net` is;
     - a state dict of `net` in a .pth, .pt or .safetensors file. One that is known by its SHA-256 is like a model of ours; of any
@@ -37,7 +38,7 @@ def pretrained(source: str, net: str) -> tuple[dict[str, Tensor], Card]:
     except WeightsError as error:
         raise WeightsError(f"{error}; weights published for ImageNet are named {' and '.join(LABELS)}") from error
     if not _has_card(path):
-        return recognised(path) or _state_dict(path, net)
+        return recognised(path) or _state_dict(path, net, whole)
     weights, card = load_model(path)
     if card.members > 1:
         raise ConfigError(f"{source} is an ensemble of {card.members} nets: start from the model of one of them")
@@ -74,9 +75,12 @@ def _first(net: nn.Module) -> tuple[str, nn.Conv2d]:
     return next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
 
 
-def _state_dict(path: Path, net: str) -> tuple[dict[str, Tensor], Card]:
-    known = catalog.entry(catalog.NETS, net, "net")
+def _state_dict(path: Path, net: str, whole: str) -> tuple[dict[str, Tensor], Card]:
     weights = read_state_dict(path)
+    net = whole if whole and is_detector(weights) else net
+    known = catalog.entry(catalog.NETS, net, "net")
+    if known.kind == "detect":
+        return detector_weights(weights, net, path)
     usual = build_aside(net, {})
     count = _size(weights, usual, f"{usual.HEAD}.weight", 0)
     channels = _size(weights, usual, f"{_first(usual)[0]}.weight", 1)

@@ -20,19 +20,17 @@ from gipi.engine.optim import Optim
 from gipi.engine.place import Place
 from gipi.engine.task import Stateful
 from gipi.inspect.segment_report import write_segment_report
-from gipi.model import save_model
 from gipi.ops.augment import augment_masks
-from gipi.ops.metrics import Mean, Metrics, values
+from gipi.ops.metrics import Mean, Metrics
 from gipi.ops.segmentation import VOID, class_weights
 from gipi.runs import Run
-from gipi.tasks.keep import Best, Course
+from gipi.tasks.keep import Best, Course, followed, note_test, save_best
 from gipi.tasks.masks import load_masks, training_masks
-from gipi.tasks.segment_start import begin, check
 from gipi.tasks.segmenter import Segmenter, pad
 from gipi.tasks.trained import training_work
+from gipi.tasks.whole_start import begin, check
 
 log = logging.getLogger("gipi")
-SHOWN = 3  # held-out images whose answers the report follows over the epochs
 
 
 class Segment:
@@ -99,19 +97,11 @@ class Segment:
             return {}
         result = self.answering.evaluate(self._held_out, boundaries=False)
         self._best.offer(result.metrics["mean_iou"].value, self.answering.weights)
-        self._course.add(result.answers[self._followed()])
+        self._course.add(result.answers[followed(len(self._held_out))])
         return result.metrics
 
-    def _followed(self) -> list[int]:
-        """Numbers of the held-out images that the report follows, spread over them."""
-        count = len(self._held_out or ())
-        return [number * count // SHOWN for number in range(min(SHOWN, count))]
-
     def save_model(self, path: Path) -> None:
-        if not self._best.weights:
-            self.answering.save(path)
-        elif self._place.first:
-            save_model(path, self._best.weights, self.model.card)
+        save_best(path, self._best, self.answering)
 
     def finish(self, run: Run, report: bool) -> None:
         """Look at the test set, once: its score goes into the metrics and the card, its worst images into the `report`."""
@@ -120,15 +110,10 @@ class Segment:
         model, data = Segmenter.load(run.model_path, exact), self._config.data
         test = load_masks(data.name, "test", broken=data.broken)
         result = model.evaluate(test)
-        numbers = values(result.metrics)
-        model.card = replace(model.card, metrics=numbers, data={**model.card.data, f"{test.name}/test": test.digest()})
-        model.save(run.model_path)
-        if not self._place.first:
-            return
-        last = run.rows()[-1]
-        run.append({"split": "test", "step": last["step"], "steps": last["steps"], "time_s": last["time_s"], **numbers})
-        if report:
-            followed = self._held_out.subset(torch.tensor(self._followed()), "validation") if self._held_out else None
+        note_test(run, model, result.metrics, {f"{test.name}/test": test.digest()})
+        if report and self._place.first:
+            held_out = self._held_out
+            shown = held_out.subset(torch.tensor(followed(len(held_out))), "validation") if held_out else None
             write_segment_report(
                 run,
                 model.net,
@@ -137,6 +122,6 @@ class Segment:
                 answers=result.answers,
                 ious=result.ious,
                 confusion=result.confusion,
-                followed=followed,
+                followed=shown,
                 course=self._course.answers,
             )

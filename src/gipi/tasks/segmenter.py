@@ -23,7 +23,7 @@ from gipi.ops.segmentation import boundary, iou, pixel_confusion, segment_scores
 from gipi.tasks.segmentation import Segmentation
 from gipi.tasks.tiling import any_size, most_pixels
 from gipi.tasks.trained import Trained
-from gipi.tasks.video import Echo, Film, Paint, film
+from gipi.tasks.video import Echo, Film, MaskFrames, Paint, film
 
 EVAL_PIXELS = 500_000  # read at once, at most, or one image
 
@@ -92,7 +92,7 @@ class Segmenter(Trained):
     def predict_video(self, source: Path, out: Path, *, paint: Paint | None = None, echo: Echo | None = None) -> Film:
         """Read a video frame by frame into another one, drawn over: see `tasks/video.py`."""
         self.expect(2)  # frames, at least
-        return film(self, source, out, paint=paint, echo=echo)
+        return film(MaskFrames(self, paint), source, out, echo=echo)
 
     def accept(self, data: MaskSet) -> None:
         """Raises ConfigError if the images have other classes than the model."""

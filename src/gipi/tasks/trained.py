@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +41,9 @@ class Trained:
         fit_weights(net, weights, str(path))
         return cls(net.eval(), card, place, path)
 
+    def expect(self, count: int) -> None:
+        """Get ready for so many pictures, where a kind has something that pays only for many."""
+
     def weights(self) -> dict[str, Tensor]:
         """All of them; of several processes that share them out each must call it."""
         return whole_weights(self.net) if self.place.shard else self.net.state_dict()
@@ -62,16 +66,22 @@ class Trained:
         mean, std = (torch.tensor(numbers, device=inputs.device).view(-1, 1, 1) for numbers in (how.mean, how.std))
         return (inputs * std + mean) * 255
 
-    @torch.inference_mode()
     def run(self, part: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         """What a part of the net makes of inputs, in float32, dropout off; the net's modes stay as they are."""
+        with self.answering():
+            return part(inputs).float()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """The net as it answers: dropout off, no gradients, numbers of the place's format. Its modes come back afterwards."""
         modes = {module: module.training for module in self.net.modules()}
         self.net.eval()
-        with self.place.autocast():
-            out = part(inputs)
-        for module, mode in modes.items():
-            module.training = mode
-        return out.float()
+        try:
+            with torch.inference_mode(), self.place.autocast():
+                yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
 
 
 def training_work(card: Card, images: int) -> float:

@@ -1,56 +1,75 @@
-"""What the training of a segmentation net begins with: fresh weights, those of a classifier made convolutional, or another's."""
+"""What a training on pictures with masks or boxes begins with: fresh weights, those of a classifier, or another model's."""
 
 from __future__ import annotations
 
+import inspect
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gipi import __version__, catalog
 from gipi.config import Config
+from gipi.data.boxes import BoxSet
 from gipi.data.masks import MaskSet
 from gipi.errors import ConfigError, WeightsError
 from gipi.model import Card, fit_weights
 from gipi.models.kinds import build_net
+from gipi.ops.augment_boxes import fit_for_boxes
 from gipi.preprocess import Preprocess
 from gipi.tasks.pretrained import pretrained
 
+Args = dict[str, bool | int | float | str]
+
 
 def check(config: Config) -> None:
-    """Raises ConfigError for what a segmentation has no use for, and for a net that does something else."""
-    known = catalog.entry(catalog.NETS, config.net.name, "net")
-    if known.kind != "segment":
-        fitting = ", ".join(name for name, net in catalog.NETS.items() if net.kind == "segment")
-        raise ConfigError(f"net {config.net.name!r} does {known.kind}, not segment; those that do: {fitting}")
-    for name, given in (
-        ("members", config.run.members > 1),
-        ("transfer.frozen", config.transfer.frozen > 0),
-        ("data.augment.mixup", config.data.augment.mixup > 0),
-        ("data.augment.cutmix", config.data.augment.cutmix > 0),
+    """Raises ConfigError for what the kind has no use for, and for a net that does something else."""
+    known, kind = catalog.entry(catalog.NETS, config.net.name, "net"), config.kind
+    if known.kind != kind:
+        fitting = ", ".join(name for name, net in catalog.NETS.items() if net.kind == kind)
+        raise ConfigError(f"net {config.net.name!r} does {known.kind}, not {kind}; those that do: {fitting}")
+    what = {"segment": "segmentation", "detect": "detection"}[kind]
+    if kind == "detect":
+        fit_for_boxes(config.data.augment)
+    for name, given, use in (
+        ("members", config.run.members > 1, "classifiers"),
+        ("transfer.frozen", config.transfer.frozen > 0, "classifiers"),
+        ("data.augment.mixup", config.data.augment.mixup > 0, "classifiers"),
+        ("data.augment.cutmix", config.data.augment.cutmix > 0, "classifiers"),
+        ("data.class-weights", kind == "detect" and config.data.class_weights != "none", "segmentation"),
+        ("optim.label-smoothing", kind == "detect" and config.optim.label_smoothing > 0, "classifiers and segmentation"),
     ):
         if given:
-            raise ConfigError(f"--{name} is for classifiers, {config.recipe or config.net.name!r} is segmentation: leave it out")
+            raise ConfigError(f"--{name} is for {use}, {config.recipe or config.net.name!r} is {what}: leave it out")
 
 
-def begin(config: Config, data: MaskSet, digest: dict[str, str]) -> tuple[nn.Module, Card]:
+def begin(config: Config, data: MaskSet | BoxSet, digest: dict[str, str]) -> tuple[nn.Module, Card]:
     """(net, card) for training on `data`. Raises ConfigError or WeightsError where net, weights and images do not fit.
 
-    `transfer.weights` may be a classifier's: those of the net's own backbone, such as VGG-16 for FCN; its last layer is taken
-    over where there are as many classes. Or a segmentation model's of the same net and classes, to train it further.
+    `transfer.weights` may be a classifier's: those of the net's own backbone, such as VGG-16 for FCN; where a segmentation net
+    has as many classes, its last layer is taken over. Or those of a model of the same net, to train it further; where its classes
+    are others, the layers that score them begin anew, in nets that name them as FRESH.
     """
-    args = {**config.net.args, "classes": len(data.classes), "channels": 3}
+    args: Args = {**config.net.args, "classes": len(data.classes), "channels": 3}
     net = build_net(config.net.name, args)
     height, width = data.images.shape[2:]
     mean, std, parents = data.mean, data.std, ()
+    if not config.transfer.weights and not all(weight.requires_grad for weight in net.parameters()):
+        raise ConfigError(
+            f"net {config.net.name!r} keeps its first layers and its norms as a classifier left them: give --from imagenet or a "
+            "model; from nothing it is trained with its argument fixed=0, as recipe faster-rcnn-scenes does"
+        )
     if source := config.transfer.weights:
-        mean, std = _start_from(net, source, config.net.name, data)
-        parents = (source,)
+        weights, parent = pretrained(source, str(net.origin) or config.net.name, whole=config.net.name)
+        net, args = _fitting(net, config.net.name, args, parent)
+        _start_from(net, weights, parent, config.net.name, data.classes, source)
+        mean, std, parents = parent.preprocess.mean, parent.preprocess.std, (source,)
     if min(height, width) < net.stride:  # pyright: ignore[reportOperatorIssue]
         raise ConfigError(
             f"images of {data.name!r} have {height}x{width} pixels, smaller than the stride {net.stride} of {config.net.name!r}: "
             "give a larger --data.size"
         )
     card = Card(
-        kind="segment",
+        kind=config.kind,
         net=config.net.name,
         args=args,
         classes=data.classes,
@@ -59,27 +78,34 @@ def begin(config: Config, data: MaskSet, digest: dict[str, str]) -> tuple[nn.Mod
         data=digest,
         parents=parents,
         gipi=__version__,
-        colours=data.colours,
+        colours=data.colours if isinstance(data, MaskSet) else (),
     )
     return net, card
 
 
-def _start_from(net: nn.Module, source: str, name: str, data: MaskSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Load what weights of `source` fit into the net. (mean, std) of the pixels that they are used to."""
-    weights, card = pretrained(source, str(net.backbone) or name)
-    if card.kind == "segment":
-        if card.net != name or card.classes != data.classes:
-            raise ConfigError(
-                f"{source} is {card.net} for {', '.join(card.classes)}; this training is {name} for {', '.join(data.classes)}"
-            )
-        fit_weights(net, weights, source)
-    else:
-        if card.net != net.backbone:
-            raise ConfigError(f"{source} is {card.net}; {name!r} starts from {net.backbone or 'no classifier'}")
-        try:
-            taken = net.from_classifier(weights)  # pyright: ignore[reportCallIssue]
-        except ValueError as error:
-            raise WeightsError(f"{source} does not fit {name!r}: {error}") from error
-        with torch.no_grad():
-            net.load_state_dict(taken)
-    return card.preprocess.mean, card.preprocess.std
+def _fitting(net: nn.Module, name: str, args: Args, parent: Card) -> tuple[nn.Module, Args]:
+    """(the net, its arguments) with those of the parent's that it takes, too, such as its padding, unless they are set."""
+    allowed = inspect.signature(catalog.resolve(catalog.NETS[name].factory)).parameters
+    fitted = {key: value for key, value in parent.args.items() if key in allowed} | args
+    return (net, args) if fitted == args else (build_net(name, fitted), fitted)
+
+
+def _start_from(
+    net: nn.Module, weights: dict[str, Tensor], parent: Card, name: str, classes: tuple[str, ...], source: str
+) -> None:
+    """Load the weights of a classifier of the net's origin, or of a model of the same net but for what scores other classes."""
+    if parent.net == name:
+        fresh = () if parent.classes == classes else net.FRESH
+        own = {key: value for key, value in net.state_dict().items() if key.startswith(fresh)}  # pyright: ignore[reportArgumentType]
+        if parent.classes != classes and not own:
+            raise ConfigError(f"{source} is {name} for {', '.join(parent.classes)}; this training is for {', '.join(classes)}")
+        fit_weights(net, {**weights, **own}, source)
+        return
+    if parent.net != net.origin:
+        raise ConfigError(f"{source} is {parent.net}; {name!r} starts from {net.origin or 'no classifier'}")
+    try:
+        taken = net.from_classifier(weights)  # pyright: ignore[reportCallIssue]
+    except ValueError as error:
+        raise WeightsError(f"{source} does not fit {name!r}: {error}") from error
+    with torch.no_grad():
+        net.load_state_dict(taken)
