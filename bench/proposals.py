@@ -72,7 +72,8 @@ def main() -> None:
         data = load_boxes(name, "test")
         data = data.limit(min(count, len(data)))
         rows += measure("gipi", data, lambda pixels: search.selective_search(pixels, MOST))
-        for long in (500, search.LONG):
+        ours = round(min(search.LONG, search.ENLARGED * max(data.images.shape[2:])))
+        for long in (500, ours):
             rows += measure(f"OpenCV fast, {long} pixels", data, opencv(long))
     write("proposals", rows)
 

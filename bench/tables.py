@@ -73,6 +73,24 @@ LINES = (
     ("segment_inference", "segnet 480x384, batch 1, gipi", "SegNet inference, 480x360", "SegNet 추론, 480x360", ""),
     ("segment_inference", "segnet 480x384, batch 1, gipi over plain PyTorch", "over plain PyTorch in fp32", "평범한 fp32 PyTorch 대비", ">= 2 x in bf16"),
     ("segment_inference", "gipi: pixels of the same class as PyTorch's", "`fcn-camvid-small` so: pixels of the same class as PyTorch's", "같은 방식의 `fcn-camvid-small`: PyTorch와 같은 클래스인 픽셀", ">= 99.99 %"),
+    ("detection", "faster-rcnn-scenes: ap50", "`faster-rcnn-scenes`, AP50", "`faster-rcnn-scenes` AP50", ">= 95 %"),
+    ("detection", "faster-rcnn-scenes: ap", "its AP over IoUs from 0.5 to 0.95", "IoU 0.5에서 0.95까지의 AP", ""),
+    ("detection", "faster-rcnn-scenes: training", "its training", "그 학습", "<= 8 min"),
+    ("detection", "faster-rcnn-bccd: ap50", "BCCD, blood cells: `faster-rcnn-bccd`, AP50", "BCCD 혈액 세포: `faster-rcnn-bccd` AP50", ">= 86 % in 2 h, >= 90.3 % best"),
+    ("detection", "faster-rcnn-bccd: ap", "its AP over IoUs from 0.5 to 0.95", "IoU 0.5에서 0.95까지의 AP", ""),
+    ("detection", "faster-rcnn-bccd: training", "its training, one thread, beside other work", "그 학습, 스레드 하나, 다른 작업과 함께", "<= 120 min"),
+    ("detection", "fast-rcnn-bccd: ap50", "`fast-rcnn-bccd`, AP50", "`fast-rcnn-bccd` AP50", ""),
+    ("detection", "rcnn-bccd: ap50", "`rcnn-bccd`, AP50", "`rcnn-bccd` AP50", ">= 70 %"),
+    ("detection", "faster-rcnn-bccd: AP off pycocotools'", "AP's difference from pycocotools'", "pycocotools의 AP와의 차이", "0"),
+    ("detection_speed", "bccd: R-CNN: in all", "R-CNN, a 640x480 picture", "R-CNN, 640x480 사진 한 장", ""),
+    ("detection_speed", "bccd: Fast R-CNN: in all", "Fast R-CNN", "Fast R-CNN", ""),
+    ("detection_speed", "bccd: Faster R-CNN: in all", "Faster R-CNN", "Faster R-CNN", ""),
+    ("proposals", "bccd: gipi, recall at IoU 0.5", "selective search, recall at IoU 0.5, BCCD", "선택적 탐색, IoU 0.5 재현율, BCCD", ">= 95 %"),
+    ("proposals", "scenes: gipi, recall at IoU 0.5", "the same, `scenes`", "같은 것, `scenes`", ">= 95 %"),
+    ("proposals", "bccd: gipi, processor time", "its time, BCCD", "그 시간, BCCD", "<= 2 x OpenCV's"),
+    ("proposals", "bccd: OpenCV fast, 500 pixels, processor time", "OpenCV's fast mode", "OpenCV의 fast 모드", ""),
+    ("boxes", "NMS of 2,000 scattered boxes", "non-maximum suppression of 2,000 boxes", "상자 2,000개의 비최대 억제(NMS)", "<= 15 ms"),
+    ("boxes", "RoIAlign, float32", "RoIAlign of 512 regions, 200x304x256 map", "RoIAlign, 영역 512개, 200x304x256 맵", "<= 150 ms"),
     ("inference", "resnet18, batch 1, gipi over ONNX Runtime, fp32", "ResNet-18 inference, batch 1, over ONNX Runtime fp32", "ResNet-18 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 1, gipi over ONNX Runtime, fp32", "ResNet-50 inference, batch 1, over ONNX Runtime fp32", "ResNet-50 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 32, gipi over ONNX Runtime, fp32", "the same, batch 32", "같은 것, 배치 32", ">= 4 x with AMX"),
@@ -83,7 +101,7 @@ LINES = (
     ("startup", "gipi predict, one image, cold", "`gipi predict`, one picture, cold", "`gipi predict` 그림 한 장, 첫 실행", "<= 2.5 s"),
     ("startup", "peak memory of MNIST training", "peak memory of MNIST training", "MNIST 학습의 최대 메모리", "<= 1.2 GiB"),
 )  # fmt: skip
-DIGITS = {"%": 2, "s": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "frames/s": 2, "points": 4, "GiB": 2}
+DIGITS = {"%": 2, "s": 2, "s/image": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "frames/s": 2, "points": 4, "GiB": 2}
 
 
 def table(page: str) -> str:

@@ -209,6 +209,7 @@ def test_it_starts_from_a_classifier_of_its_own_backbone_or_a_detector(config: C
         ({"data": {"class_weights": "median-frequency"}}, "class-weights is for segmentation"),
         ({"optim": OptimConfig(label_smoothing=0.1)}, "label-smoothing is for classifiers"),
         ({"net": NetConfig("resnet18")}, "does classify, not detect"),
+        ({"net": NetConfig("faster-rcnn-resnet18-fpn", {"width": 0.125})}, "keeps its first layers .* give --from imagenet"),
         ({"data": {"name": "mnist"}}, "has no boxes; those that have: bccd, scenes"),
         ({"data": {"name": "bcdd"}}, "did you mean 'bccd'"),
         ({"data": {"name": ""}}, "name the folder of images and boxes by --data"),

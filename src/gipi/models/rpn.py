@@ -9,7 +9,7 @@ softmax over two; both losses are divided by the anchors drawn, so they weigh al
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int64
@@ -98,17 +98,22 @@ class RPN(nn.Module):
         most = self.kept * (2 if self.training else 1)
         parts, levels, first = [], [], 0
         for level, count in enumerate(scored.counts):
-            best = scored.logits[:, first : first + count].topk(torch.sym_min(most, count)).indices + first
+            best = scored.logits[:, first : first + count].topk(smaller(most, count)).indices + first
             parts.append(best)
             levels.append(torch.full_like(best[0], level))
             first += count
         best, level = torch.cat(parts, 1), torch.cat(levels)
         boxes = decode(scored.deltas.gather(1, best[:, :, None].expand(-1, -1, 4)), scored.anchors[best])
         boxes, scores = clip(boxes, sizes), scored.logits.gather(1, best).sigmoid()
-        room = torch.sym_min(most, boxes.shape[1])
+        room = smaller(most, boxes.shape[1])
         regions, certain = boxes.new_zeros(boxes.shape[0], room, 4), scores.new_zeros(boxes.shape[0], room)
         for image, (own, own_scores) in enumerate(zip(boxes, scores, strict=True)):
             large = (own[:, 2:] - own[:, :2]).amin(1) >= LEAST
             kept = nms_by_class(own[large], own_scores[large], level[large], OVERLAP)[:room]
             regions[image, : kept.shape[0]], certain[image, : kept.shape[0]] = own[large][kept], own_scores[large][kept]
         return regions, certain
+
+
+def smaller(a: int, b: int) -> int:
+    """The smaller one, also of lengths that an exported graph leaves open."""
+    return cast(int, torch.sym_min(a, b))

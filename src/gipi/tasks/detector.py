@@ -173,7 +173,7 @@ class Detector(Trained):
         return Detection(self.card.classes, pixels, boxes[good], scores[good], labels[good])
 
 
-def given_regions(pixels: Tensor, sizes: Tensor, search: Search) -> Tensor:
+def given_regions(pixels: Tensor, sizes: Tensor, search: Search = selective_search) -> Tensor:
     """Regions for each picture (n, r, 4), in pixels of them; rows of zeros are none."""
     found = [search(one[:, :height, :width]) for one, (height, width) in zip(pixels, sizes.tolist(), strict=True)]
     return torch.nn.utils.rnn.pad_sequence(found, batch_first=True)
