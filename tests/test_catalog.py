@@ -126,15 +126,18 @@ def test_the_arguments_of_a_net_have_defaults_and_names(name: str):
         assert argument.default is not inspect.Parameter.empty
 
 
-# The training pictures of cifar10 take long to decode: once is enough, in tests/data/test_cifar.py.
+# What takes long to decode or to draw. The training pictures of cifar10 once, in tests/data/test_cifar.py, are enough.
+LONG = {("scenes", "train"), ("camvid", "train"), ("camvid", "test"), ("bccd", "train")}
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "split"),
     [
-        (n, kind, s)
-        for n, data in DATASETS.items()
+        pytest.param(name, kind, split, marks=pytest.mark.slow if (name, split) in LONG else ())
+        for name, data in DATASETS.items()
         for kind in data.factories
-        for s in ("train", "test")
-        if (n, s) != ("cifar10", "train")
+        for split in ("train", "test")
+        if (name, split) != ("cifar10", "train")
     ],
 )
 def test_a_data_set_is_as_large_as_stated(name: str, kind: str, split: str, monkeypatch: pytest.MonkeyPatch):

@@ -136,6 +136,7 @@ DATASETS = {
 SHIPPED = {
     "deepconvnet-mnist": Shipped("deepconvnet-mnist", "reads a handwritten digit"),
     "fcn-scenes": Shipped("fcn-scenes", "finds the pixels of handwritten digits before cluttered grounds"),
+    "faster-rcnn-scenes": Shipped("faster-rcnn-scenes", "finds handwritten digits before cluttered grounds, and reads them"),
     "digitnet-mnist": Shipped("digitnet-mnist", "reads a handwritten digit, by another net"),
     "digitnet-tiny-mnist": Shipped("digitnet-tiny-mnist", "reads a handwritten digit with 6,866 weights"),
 }

@@ -98,6 +98,7 @@ def test_a_broken_copy_is_named(folder):
         cifar10("test")
 
 
+@pytest.mark.slow
 def test_the_mean_and_deviation_are_those_of_the_training_pixels(monkeypatch):
     def no_download(*_):
         raise DataError("no download in a test")

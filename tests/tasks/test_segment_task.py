@@ -79,7 +79,7 @@ def test_several_processes_and_parts_of_a_batch_equal_one(config: Config, tmp_pa
     one = load_file(tmp_path / "one" / "model.safetensors")
     for other in ("two", "parts"):
         for name, value in load_file(tmp_path / other / "model.safetensors").items():
-            torch.testing.assert_close(value, one[name], rtol=0, atol=1e-5, msg=f"{other}: {name}")
+            torch.testing.assert_close(value, one[name], rtol=0, atol=1e-4, msg=f"{other}: {name}")
         for row, straight in zip(rows(tmp_path / other), rows(tmp_path / "one"), strict=True):
             assert row == pytest.approx(straight, abs=1e-4)
 

@@ -127,6 +127,7 @@ def test_batch_norm_of_all_goes_on_in_one_process(tmp_path: Path):
     assert all(value.isfinite().all() for value in weights.values())
 
 
+@pytest.mark.slow
 def test_synchronised_batch_norm_equals_one_process(tmp_path: Path):
     config = changed(net={"batch_norm": True}, optim={"name": "sgd", "lr": 0.05}, epochs=1)
     (one, _), (together, _), (apart, _) = (
@@ -141,7 +142,13 @@ def test_synchronised_batch_norm_equals_one_process(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("before", "after", "shard"),
-    [(2, 1, False), (1, 2, False), pytest.param(2, 3, False, marks=SLOW), pytest.param(2, 3, True, marks=SLOW), (3, 2, True)],
+    [
+        (2, 1, False),
+        (1, 2, False),
+        pytest.param(2, 3, False, marks=SLOW),
+        pytest.param(2, 3, True, marks=SLOW),
+        pytest.param(3, 2, True, marks=SLOW),
+    ],
 )
 def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, alone: Any, before: int, after: int, shard: bool):
     path, config = tmp_path / "run", changed(shard=shard)
@@ -152,6 +159,7 @@ def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, alo
     assert_same(trained(config, path, after), alone, within=ROUNDED)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_of_several_equals_a_straight_one_bitwise(tmp_path: Path):
     """With dropout, of which each process draws its own."""
     config = replace(BASE, net=NetConfig("digitnet-tiny"))

@@ -54,6 +54,9 @@ class Answer(nn.Module):
         return self.net.answer(embedded)
 
 
+COUNTER = ".num_batches_tracked"  # of batch norm
+
+
 class Converted(nn.Module):
     """A net that can begin with what a trained classifier knows.
 
@@ -81,7 +84,8 @@ class Converted(nn.Module):
         own, names = self.state_dict(), self.names()
         known = set(names.values())
         faults = [f"missing {old}" for old in names.values() if old not in weights]
-        faults += [f"unexpected {old}" for old in weights if old not in known and not old.startswith(self.UNUSED)]
+        spare = [old for old in weights if old not in known and not old.endswith(COUNTER)]  # norms held fixed count no batches
+        faults += [f"unexpected {old}" for old in spare if not old.startswith(self.UNUSED)]
         for new, old in names.items():
             weight, place = weights.get(old, own[new]), own[new]
             if weight.ndim == 2 and weight.numel() == place.numel():

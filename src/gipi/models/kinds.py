@@ -17,6 +17,8 @@ def build_net(name: str, args: Mapping[str, bool | int | float | str]) -> nn.Mod
     A classifier is a `Backbone`: it maps images (n, channels, height, width), scaled as its card says, to logits (n, classes),
     and offers its embedding, its feature maps and a new head. In training mode a net with auxiliary heads gives a tuple, its own
     logits first, then those of each head, whose losses count by the net's AUXILIARY_WEIGHT.
+    A net that finds boxes is a `RegionNet`: it maps images whose sides are multiples of its stride to `Found`, or, given a
+    `Truth`, to losses by name.
     A net that names pixels is a `Pixelwise`: it maps images whose sides are multiples of its stride to logits (n, classes, h, w).
     Raises ConfigError for an unknown name or argument, naming the nearest.
     """

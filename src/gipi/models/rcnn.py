@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from gipi.models.alexnet import alexnet
 from gipi.models.anchors import draw, match
 from gipi.models.backbone import Backbone
+from gipi.models.fpn import freeze
 from gipi.models.mobilenetv2 import mobilenet_v2
 from gipi.models.region_net import Found, RegionNet, Truth
 from gipi.models.resnet import resnet18
@@ -44,7 +45,8 @@ class RCNN(RegionNet):
     """images (n, channels, h, w), regions (n, r, 4) -> boxes.
 
     body: a classifier of the background, which is 0, and each class.  side: pixels of a region as the body is fed it.
-    drawn: regions of an image that a step of fine-tuning reads.
+    drawn: regions of an image that a step of fine-tuning reads.  fixed: see `fpn.freeze`; a batch of few images is too little for
+    the body's norms; 0: all of it is trained.
     weight, bias: of the SVMs; their scores of a region are margins, which `slope` and `shift` make probabilities: sigmoid(slope *
     margin + shift). deltas, offset: of the ridge regression of dx, dy, dw and dh. While weight is 0, before the SVMs are trained,
     the body's own probabilities are the scores.
@@ -54,8 +56,10 @@ class RCNN(RegionNet):
     stride = 1
     overlap = 0.3
 
-    def __init__(self, body: Backbone, origin: str, *, classes: int, side: int, drawn: int) -> None:
+    def __init__(self, body: Backbone, origin: str, *, classes: int, channels: int, side: int, drawn: int, fixed: int) -> None:
         super().__init__()
+        if fixed:
+            freeze(body, channels, fixed)
         features = body.head.weight.shape[1]
         self.body, self.origin, self.side, self.drawn = body, origin, side, drawn
         self.FRESH = self.UNUSED = (f"body.{body.HEAD}.", f"{body.HEAD}.")
@@ -104,7 +108,8 @@ class RCNN(RegionNet):
 
     def margins(self, features: Float[Tensor, "r d"]) -> Float[Tensor, "r k"]:
         """How far on a class's side of its SVM's plane each region is; beyond 1 it is sure."""
-        return F.linear(features.float(), self.weight, self.bias)
+        with torch.autocast(features.device.type, enabled=False):  # bf16 would make equals of most
+            return F.linear(features.float(), self.weight, self.bias)
 
     def scores(self, features: Float[Tensor, "r d"]) -> Float[Tensor, "r k"]:
         """How likely each region shows each class, 0 to 1."""
@@ -114,7 +119,8 @@ class RCNN(RegionNet):
 
     def moved(self, features: Float[Tensor, "r d"], regions: Float[Tensor, "r 4"]) -> Float[Tensor, "r k 4"]:
         """The regions, moved to where the thing that they show would be if it is of each class."""
-        moves = torch.einsum("rd,ked->rke", features.float(), self.deltas) + self.offset
+        with torch.autocast(features.device.type, enabled=False):
+            moves = torch.einsum("rd,ked->rke", features.float(), self.deltas) + self.offset
         return decode(moves, regions.unsqueeze(1))
 
     def detect(
@@ -162,14 +168,21 @@ def rcnn_alexnet(
     *, classes: int = 20, channels: int = 3, width: float = 1.0, dropout: float = 0.5, side: int = 224, drawn: int = 128
 ) -> RCNN:
     body = alexnet(classes=classes + 1, channels=channels, width=width, dropout=dropout)
-    return RCNN(body, "alexnet", classes=classes, side=side, drawn=drawn)
+    return RCNN(body, "alexnet", classes=classes, channels=channels, side=side, drawn=drawn, fixed=0)
 
 
 def rcnn_resnet18(
-    *, classes: int = 20, channels: int = 3, width: float = 1.0, stem: str = "imagenet", side: int = 224, drawn: int = 128
+    *,
+    classes: int = 20,
+    channels: int = 3,
+    width: float = 1.0,
+    stem: str = "imagenet",
+    side: int = 224,
+    drawn: int = 128,
+    fixed: int = 0,
 ) -> RCNN:
     body = resnet18(classes=classes + 1, channels=channels, width=width, stem=stem)
-    return RCNN(body, "resnet18", classes=classes, side=side, drawn=drawn)
+    return RCNN(body, "resnet18", classes=classes, channels=channels, side=side, drawn=drawn, fixed=fixed)
 
 
 def rcnn_mobilenet_v2(
@@ -181,6 +194,7 @@ def rcnn_mobilenet_v2(
     padding: str = "torch",
     side: int = 224,
     drawn: int = 128,
+    fixed: int = 0,
 ) -> RCNN:
     body = mobilenet_v2(classes=classes + 1, channels=channels, width=width, stem=stem, padding=padding)
-    return RCNN(body, "mobilenet-v2", classes=classes, side=side, drawn=drawn)
+    return RCNN(body, "mobilenet-v2", classes=classes, channels=channels, side=side, drawn=drawn, fixed=fixed)

@@ -13,7 +13,6 @@ from gipi.models.fpn import Trunk
 from gipi.models.region_net import Found, RegionNet, Truth
 from gipi.models.rpn import RPN
 
-COUNTER = ".num_batches_tracked"
 EPS = 1e-5  # of batch norm
 
 
@@ -34,11 +33,6 @@ class FasterRCNN(RegionNet):
 
     def names(self) -> dict[str, str]:
         return {f"backbone.body.{name}": name for name in self.backbone.body.state_dict()} | dict(self.handed)
-
-    def from_classifier(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """As of any other net; norms that are held fixed have no use for a count of batches."""
-        known = set(self.names().values())
-        return super().from_classifier({name: weights[name] for name in weights if name in known or not name.endswith(COUNTER)})
 
     def losses(self, images: Float[Tensor, "n c h w"], truth: Truth) -> dict[str, Tensor]:
         maps = self.backbone(images)

@@ -75,9 +75,9 @@ DETECT = {
         Config(
             recipe="rcnn-bccd",
             kind="detect",
-            net=NetConfig("rcnn-mobilenet-v2", {"side": 64, "drawn": 64}),
+            net=NetConfig("rcnn-mobilenet-v2", {"side": 64, "drawn": 64, "fixed": 2}),
             data=DataConfig("bccd", batch=2, holdout=0.0, augment=AugmentConfig(flip=0.5, brightness=0.2, contrast=0.2)),
-            optim=OptimConfig("adamw", lr=5e-4, weight_decay=0.01, schedule="one-cycle"),
+            optim=OptimConfig("adamw", lr=1e-3, weight_decay=0.01, schedule="one-cycle"),
             transfer=TransferConfig("imagenet", first_rate=0.3),
             run=RunConfig(epochs=4),
         ),
