@@ -28,6 +28,7 @@ from gipi.model import Card
 from gipi.models.faster_rcnn import FasterRCNN
 from gipi.models.kinds import build_net
 from gipi.models.rcnn import RCNN
+from gipi.ops.selective_search import selective_search
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from gipi.tasks.boxes import load_boxes
 from gipi.tasks.detector import Detector
@@ -42,7 +43,7 @@ FRESH: dict[str, dict[str, dict[str, Any]]] = {  # nets and their arguments, by 
         "faster-rcnn-resnet18-fpn": {**_PYRAMID, "anchor": 16, "proposals": 100},
     },
     "bccd": {
-        "rcnn-mobilenet-v2": {"side": 112},
+        "rcnn-mobilenet-v2": {"side": 64},
         "fast-rcnn-mobilenet-v2-fpn": _CELLS,
         "faster-rcnn-mobilenet-v2-fpn": {**_CELLS, "anchor": 32},
     },
@@ -86,6 +87,10 @@ class Clock:
 
         return patch.object(owner, name, run)
 
+    def searched(self, pixels: torch.Tensor) -> torch.Tensor:
+        with self.stage("selective search"):
+            return selective_search(pixels)
+
     def _turn(self) -> None:
         now = time.perf_counter()
         if self._open:
@@ -96,17 +101,15 @@ class Clock:
 def parts(net: torch.nn.Module) -> tuple[str, list[tuple[Any, str, str]]]:
     """(the name of a detector, what is called for each of its stages)."""
     from gipi.models import box_head, rcnn
-    from gipi.tasks import detector
 
-    search = [(detector, "selective_search", "selective search")]
     if isinstance(net, RCNN):
         head = [(net, name, "SVMs and box regression") for name in ("scores", "moved")]
-        return "R-CNN", [*search, (net, "features", "CNN"), *head, (rcnn, "nms_by_class", "NMS")]
+        return "R-CNN", [(net, "features", "CNN"), *head, (rcnn, "nms_by_class", "NMS")]
     if not isinstance(net, FasterRCNN):
         raise SystemExit(f"{type(net).__name__} is neither R-CNN nor Fast or Faster R-CNN")
     shared = [(net.backbone, "forward", "CNN"), (net.roi_heads, "forward", "RoI head"), (box_head, "nms_by_class", "NMS")]
     if net.rpn is None:
-        return "Fast R-CNN", [*search, *shared]
+        return "Fast R-CNN", shared
     return "Faster R-CNN", [*shared, (net.rpn, "forward", "RPN"), (net.rpn, "proposals", "RPN")]
 
 
@@ -121,7 +124,7 @@ def measured(model: Detector, data: BoxSet, images: list[int]) -> tuple[str, lis
             for call in called:
                 stack.enter_context(clock.timed(*call))
             with clock.stage("rest"):
-                model.find(pixels)
+                model.find(pixels, search=clock.searched)
         rows.append(dict(clock.seconds))
     return name, rows[1:]
 
