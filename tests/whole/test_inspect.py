@@ -66,7 +66,7 @@ def test_out_names_the_picture(tmp_path, capsys):
         ((MODEL, "--exciting", "digist"), ConfigError, "'digist'; did you mean 'digits'"),
         ((MODEL, "--fields", "missing.png"), DataError, "missing.png"),
         (("deepconvnet-mnits", "--exciting", "digits"), WeightsError, f"did you mean '{MODEL}'"),
-        ((MODEL, "--out", "x.png"), ConfigError, "--dense IMAGE, --augment RECIPE"),
+        ((MODEL, "--out", "x.png"), ConfigError, "--dense IMAGE, --regions IMAGE, --augment RECIPE"),
     ],
     ids=lambda value: " ".join(map(str, value)) or "nothing" if isinstance(value, tuple) else None,
 )

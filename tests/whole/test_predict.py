@@ -15,6 +15,12 @@ from gipi.preprocess import Preprocess
 SEVEN = Path(__file__).parents[2] / "docs" / "images" / "seven.png"
 
 
+@pytest.fixture(autouse=True)
+def _float32(monkeypatch: pytest.MonkeyPatch):
+    """What is predicted is compared with what float32 says, whatever this CPU is fastest in."""
+    monkeypatch.setattr("gipi.engine.place.fast_bf16", lambda device: False)
+
+
 def model(path: Path, chances: list[float]) -> Path:
     """A model file that gives class 0, 1, ... these probabilities, whatever it sees."""
     net = convstack(depth=1, width=1, classes=len(chances))

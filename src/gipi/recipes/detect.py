@@ -83,7 +83,7 @@ DETECT = {
         ),
         about="the same by R-CNN, a chain of runs: selective search, a CNN on each region, SVMs, box regression",
         source="Girshick et al., arXiv 1311.2524; net and sizes: ours",
-        cost="1 CPU core, about an hour",
+        cost="1 CPU core, about 40 minutes",
         accuracy=None,
     ),
     "faster-rcnn-bccd-large": Recipe(

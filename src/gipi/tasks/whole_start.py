@@ -53,7 +53,7 @@ def begin(config: Config, data: MaskSet | BoxSet, digest: dict[str, str]) -> tup
     net = build_net(config.net.name, args)
     height, width = data.images.shape[2:]
     mean, std, parents = data.mean, data.std, ()
-    if not config.transfer.weights and not all(weight.requires_grad for weight in net.parameters()):
+    if config.kind == "detect" and not config.transfer.weights and not all(weight.requires_grad for weight in net.parameters()):
         raise ConfigError(
             f"net {config.net.name!r} keeps its first layers and its norms as a classifier left them: give --from imagenet or a "
             "model; from nothing it is trained with its argument fixed=0, as recipe faster-rcnn-scenes does"
