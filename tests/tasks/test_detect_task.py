@@ -87,7 +87,14 @@ def test_several_processes_and_parts_of_a_batch_equal_one(config: Config, tmp_pa
 
 @pytest.mark.slow
 def test_it_learns_and_tells_what_it_was_trained_on(config: Config, tmp_path: Path):
-    train(0, replace(config, run=replace(config.run, epochs=80)), tmp_path / "run")
+    wider = {"width": 0.25, "pyramid": 32, "hidden": 64, "drawn": 32}
+    config = replace(
+        config,
+        net=replace(config.net, args={**config.net.args, **wider}),
+        optim=OptimConfig("adamw", lr=5e-3, schedule="one-cycle", clip=10.0),
+        run=replace(config.run, epochs=80),
+    )
+    train(0, config, tmp_path / "run")
     card = read_card(tmp_path / "run" / "model.safetensors")
     assert card.metrics["ap50"] > 0.8
     assert {"ap", "ap50", "ap75", "voc_ap", "voc_ap11"} <= set(card.metrics)
