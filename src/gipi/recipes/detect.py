@@ -49,7 +49,7 @@ DETECT = {
         _RCNN_SCENES,
         about="the same by R-CNN, step by step as it was published, on an eighth of the scenes",
         source="Girshick et al., arXiv 1311.2524; net and sizes: ours",
-        cost="2 CPU cores, half an hour, most of it the search for regions",
+        cost="not run to its end by us yet",
         accuracy=None,
     ),
     "faster-rcnn-bccd": Recipe(
@@ -96,7 +96,7 @@ DETECT = {
         ),
         about="the same on ResNet-50 from ImageNet, at 1067x800",
         source="net: Ren et al., arXiv 1506.01497, and Lin et al., arXiv 1612.03144; training: ours",
-        cost="GPU, about half an hour",
+        cost="GPU, not run by us yet",
         accuracy=None,
         published=90.3,
     ),
