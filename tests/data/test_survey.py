@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gipi.data.findings import Alike, Member, Survey
+from gipi.data.alike import Alike, Member
+from gipi.data.findings import Survey
 from gipi.data.folder import folder
 from gipi.data.survey import survey
 from gipi.errors import DataError

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from gipi.data.alike import Alike
 from gipi.data.box_look import TROUBLES, Wrong
 from gipi.data.entry import listed
-from gipi.data.findings import Alike
+from gipi.data.telling import counted, leaking, lists, opening, ranged
 
 FEW = 20  # boxes in train, below which a class is said to have few
 
@@ -67,9 +68,9 @@ class BoxSurvey:
 
     def verdicts(self) -> list[str]:
         """What to make of it, in sentences; the first says whether it can be trained on."""
+        said = opening(self.error, self.refusals)
         if self.error:
-            return [f"not ready to train: {self.error}"]
-        said = [f"not ready to train: {why}" for why in self.refusals] or ["ready to train"]
+            return said
         if self.unreadable and self.trainable:
             said.append(f"images or their boxes that cannot be read: {len(self.unreadable):,}; they are left out")
         said += [f"boxes {trouble}: {len(boxes):,}; they are {TROUBLES[trouble]}" for trouble, boxes in self.troubles().items()]
@@ -88,9 +89,7 @@ class BoxSurvey:
         if self.difficult or self.crowd:
             marked = f"difficult {self.difficult:,}, crowds {self.crowd:,}"
             said.append(f"boxes that are marked: {marked}; they are neither to be found nor a mistake to find")
-        if leaks := sum(group.leaks for group in self.alike):
-            said.append(f"test or validation images that are in train, too, or nearly so: {leaks:,}; scores will be too good")
-        return said
+        return said + leaking(self.alike, "images")
 
     def json(self) -> dict[str, Any]:
         """All of it, ready for json.dumps."""
@@ -105,26 +104,23 @@ class BoxSurvey:
     def text(self) -> str:
         """For a terminal. Of long lists the first ten lines."""
         faults = {"cannot be read": self.unreadable, "another size than is said": self.mismatched, "of no class": self.unknown}
-        lists = {
+        told = {
             "without a partner": self.partners,
             **{title: [f"{name} {what}" for name, what in found.items()] for title, found in faults.items()},
             **{f"boxes {trouble}": [box.text() for box in boxes] for trouble, boxes in self.troubles().items()},
             "equal (=) or nearly equal (~)": [group.text() for group in self.alike],
             "left out": self.left_out,
         }
-        told = [f"{title}: {len(lines):,}\n  " + listed(lines, "\n  ") for title, lines in lists.items() if lines]
-        return "\n".join([self.path, *([] if self.error else [*self._table(), "", *self._facts()]), *told, "", *self.verdicts()])
+        facts = [] if self.error else [*self._table(), "", *self._facts()]
+        return "\n".join([self.path, *facts, *lists(told), "", *self.verdicts()])
 
     def _facts(self) -> list[str]:
         small, medium, large = (f"{name} {self.areas[name]:,}" for name in ("small", "medium", "large"))
-        aspect, crowded = (
-            f"{s[0]:.3g} to {s[2]:.3g}, median {s[1]:.3g}" if s else "no boxes" for s in (self.aspect, self.crowded)
-        )
         return [
             f"box areas       {small} (below 32x32 pixels), {medium}, {large} (from 96x96)",
-            f"width / height  {aspect}",
-            f"boxes an image  {crowded}",
-            "image sizes     " + (listed([f"{size} {count:,}" for size, count in self.sizes.items()]) or "none can be read"),
+            f"width / height  {ranged(self.aspect, 'no boxes')}",
+            f"boxes an image  {ranged(self.crowded, 'no boxes')}",
+            f"image sizes     {counted(self.sizes) or 'none can be read'}",
         ]
 
     def _table(self) -> list[str]:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gipi.data.box_coco import coco_files, in_coco
+from gipi.data.box_coco import in_coco
 from gipi.data.box_csv import FORM, in_csv, is_box_csv
 from gipi.data.box_files import BoxFiles, Note, Pair
 from gipi.data.box_voc import ANNOTATIONS, IMAGES, in_voc
+from gipi.data.coco_files import coco_files
 from gipi.data.faults import Fault
 from gipi.errors import DataError
 

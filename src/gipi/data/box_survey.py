@@ -11,15 +11,15 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from gipi.config import DataConfig
+from gipi.data.alike import Member, alike
 from gipi.data.box_findings import BoxSurvey, Count
 from gipi.data.box_format import wrong_format
-from gipi.data.box_layout import BoxFiles, Pair, find_boxes
+from gipi.data.box_layout import BoxFiles, find_boxes
 from gipi.data.box_look import Good, examine
-from gipi.data.faults import Fault, Kind, refused
-from gipi.data.findings import Alike, Member
+from gipi.data.faults import Fault, named, refused
 from gipi.data.slips import slips
+from gipi.data.telling import spread, too_many
 from gipi.data.threads import in_threads
-from gipi.data.twins import groups
 from gipi.errors import DataError
 
 __all__ = ["BoxSurvey", "box_survey"]
@@ -46,6 +46,7 @@ def box_survey(path: Path) -> BoxSurvey:
     good, faults = [look for _, look in seen], [look for look in looks if isinstance(look, Fault)]
     found = {split: [look for look in part if isinstance(look, Good)] for split, part in splits.items()}
     classes = {s: {name: _count(part, [n]) for n, name in enumerate(names)} for s, part in found.items()}
+    members = [Member(pair.image.name, pair.image.split, f"boxes: {len(look.boxes)}") for pair, look in seen]
     sides = np.concatenate([look.boxes[:, 2:] - look.boxes[:, :2] for look in good] or [np.zeros((0, 2))])
     return BoxSurvey(
         str(path),
@@ -55,16 +56,16 @@ def box_survey(path: Path) -> BoxSurvey:
         difficult=sum(look.marked[0] for look in good),
         crowd=sum(look.marked[1] for look in good),
         areas=_areas(sides.prod(1)),
-        aspect=_spread(sides[:, 0] / sides[:, 1]),
-        crowded=_spread(np.array([len(look.boxes) for look in good], np.float64)),
+        aspect=spread(sides[:, 0] / sides[:, 1]),
+        crowded=spread(np.array([len(look.boxes) for look in good], np.float64)),
         sizes=dict(Counter(f"{look.size[1]}x{look.size[0]}" for look in good).most_common()),
         partners=files.faults,
-        unreadable=_named(faults, "unreadable"),
-        mismatched=_named(faults, "size"),
-        unknown=_named(faults, "unknown"),
+        unreadable=named(faults, "unreadable"),
+        mismatched=named(faults, "size"),
+        unknown=named(faults, "unknown"),
         wrong=tuple(wrong for look in good for wrong in look.wrong),
         slips=slips({name: count.boxes for name, count in classes["train"].items()}),
-        alike=_alike(seen),
+        alike=alike(members, [look.digest for look in good], [look.grey for look in good]),
         left_out=files.found.left_out,
         refusals=_refusals(files, splits),
     )
@@ -80,23 +81,6 @@ def _areas(areas: Float[ndarray, " n"]) -> Mapping[str, int]:
     return {"small": len(areas) - medium, "medium": medium - large, "large": large}
 
 
-def _spread(numbers: Float[ndarray, " n"]) -> tuple[float, ...]:
-    return tuple(float(np.quantile(numbers, share)) for share in (0, 0.5, 1)) if len(numbers) else ()
-
-
-def _named(faults: Sequence[Fault], kind: Kind) -> Mapping[str, str]:
-    return {fault.file: fault.what for fault in faults if fault.kind == kind}
-
-
-def _alike(seen: Sequence[tuple[Pair, Good]]) -> tuple[Alike, ...]:
-    alike = []
-    for numbers in groups([look.digest for _, look in seen], [look.grey for _, look in seen]):
-        group = [seen[number] for number in numbers]
-        members = tuple(Member(p.image.name, p.image.split, f"boxes: {len(look.boxes)}") for p, look in group)
-        alike.append(Alike(len({look.digest for _, look in group}) > 1, members))
-    return tuple(alike)
-
-
 def _refusals(files: BoxFiles, splits: Mapping[str, Sequence[Good | Fault]]) -> tuple[str, ...]:
     """What a training would say of the files, and of each split."""
     said = [f"files without a partner: {len(files.faults):,}; add it or remove them"] if files.faults else []
@@ -105,8 +89,7 @@ def _refusals(files: BoxFiles, splits: Mapping[str, Sequence[Good | Fault]]) -> 
         if wrong := sum(fault.kind != "unreadable" for fault in faults):
             said.append(f"images of {split} whose boxes are of no class or for another size: {wrong:,}; mend them")
         elif refused(files.found.path, len(part), faults, allowed := DataConfig().broken, "boxes"):
-            share = f"{len(faults):,} of {len(part):,} images or boxes of {split} cannot be read"
-            said.append(f"{share}: training refuses above {allowed:.0%}; mend or remove them, or allow more by --data.broken")
+            said.append(too_many(f"{len(faults):,} of {len(part):,} images or boxes of {split}", allowed))
         elif why := wrong_format(*_written(good), files.written):
             said.append(f"{split}: {why}")
         elif split == "train" and not any(len(look.labels) for look in good):

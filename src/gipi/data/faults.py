@@ -29,6 +29,11 @@ class Fault(NamedTuple):
         return f"{self.file} {self.what}"
 
 
+def named(faults: Sequence[Fault], kind: Kind) -> Mapping[str, str]:
+    """What is wrong, of that kind, by the name of the file."""
+    return {fault.file: fault.what for fault in faults if fault.kind == kind}
+
+
 def refused(path: Path, total: int, faults: Sequence[Fault], broken: float, partners: str) -> str:
     """Why a split of `total` pairs is refused for the faults in it; "" if it is not.
 

@@ -4,46 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from gipi.data.alike import Alike
 from gipi.data.entry import listed
+from gipi.data.look import SMALL
+from gipi.data.telling import leaking, lists, opening
 
 UNEVEN = 3  # times as many pictures as the smallest class has, above which it is said
-SMALL = 64  # pixels of the shorter side, below which a picture counts as small
-
-
-class Member(NamedTuple):
-    """A picture of a group: its name, its split and its class."""
-
-    name: str
-    split: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Alike:
-    """Pictures that are equal to the byte or, with `near`, nearly equal to the eye."""
-
-    near: bool
-    members: tuple[Member, ...]
-
-    @property
-    def leaks(self) -> int:
-        """How many of them are outside of train while others are in it."""
-        outside = sum(member.split != "train" for member in self.members)
-        return outside if outside < len(self.members) else 0
-
-    @property
-    def ambiguous(self) -> bool:
-        """Whether they have more than one label."""
-        return len({member.label for member in self.members}) > 1
-
-    def json(self) -> dict[str, Any]:
-        members = [member._asdict() for member in self.members]
-        return {"near": self.near, "leaks": self.leaks, "ambiguous": self.ambiguous, "members": members}
-
-    def text(self) -> str:
-        return (" ~ " if self.near else " = ").join(f"{name} ({split}, {label})" for name, split, label in self.members)
 
 
 @dataclass(frozen=True)
@@ -75,14 +43,13 @@ class Survey:
 
     def verdicts(self) -> list[str]:
         """What to make of it, in sentences; the first says whether it can be trained on."""
+        said = opening(self.error, self.refusals)
         if self.error:
-            return [f"not ready to train: {self.error}"]
-        said = [f"not ready to train: {why}" for why in self.refusals] or ["ready to train"]
+            return said
         if self.broken and self.trainable:
             total = sum(sum(classes.values()) for classes in self.counts.values())
             said.append(f"{len(self.broken):,} of {total:,} pictures ({len(self.broken) / total:.1%}) cannot be read: left out")
-        if leaks := sum(group.leaks for group in self.alike):
-            said.append(f"test or validation pictures that are in train, too, or nearly so: {leaks:,}; scores will be too good")
+        said += leaking(self.alike, "pictures")
         if ambiguous := sum(group.ambiguous for group in self.alike):
             said.append(f"groups of equal or nearly equal pictures with more than one label: {ambiguous:,}; correct them")
         train = self.counts["train"]
@@ -103,14 +70,13 @@ class Survey:
     def text(self) -> str:
         """For a terminal. Of long lists the first ten lines."""
         facts = [] if self.error else [*_table(self.counts), "", *self._facts()]
-        lists = {
+        told = {
             "cannot be read": [f"{name} {what}" for name, what in self.broken.items()],
             "misnamed": [f"{name} {what}" for name, what in self.misnamed.items()],
             "left out": self.left_out,
             "equal (=) or nearly equal (~)": [group.text() for group in self.alike],
         }
-        told = [f"{title}: {len(lines):,}\n  " + listed(lines, "\n  ") for title, lines in lists.items() if lines]
-        return "\n".join([self.path, *facts, *told, "", *self.verdicts()])
+        return "\n".join([self.path, *facts, *lists(told), "", *self.verdicts()])
 
     def _facts(self) -> list[str]:
         sides = "{} to {} pixels, median {}".format(*self.shorter[::2], self.shorter[1]) if self.shorter else "none can be read"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from gipi.data.entry import listed
+from gipi.data.telling import counted, lists, opening
 
 RARE = 0.001  # share of the labelled pixels of train, below which a class is said to be rare
 
@@ -78,9 +79,9 @@ class MaskSurvey:
 
     def verdicts(self) -> list[str]:
         """What to make of it, in sentences; the first says whether it can be trained on."""
+        said = opening(self.error, self.refusals)
         if self.error:
-            return [f"not ready to train: {self.error}"]
-        said = [f"not ready to train: {why}" for why in self.refusals] or ["ready to train"]
+            return said
         if self.unreadable and self.trainable:
             said.append(f"images or masks that cannot be read: {len(self.unreadable):,}; they are left out")
         if absent := self.absent():
@@ -114,7 +115,7 @@ class MaskSurvey:
 
     def text(self) -> str:
         """For a terminal. Of long lists the first ten lines."""
-        lists = {
+        told = {
             "without a partner": self.partners,
             "cannot be read": _sentences(self.unreadable),
             "another size than its image": _sentences(self.mismatched),
@@ -125,10 +126,8 @@ class MaskSurvey:
             "equal": [" = ".join(f"{name} ({split})" for name, split in group) for group in self.equal],
             "left out": self.left_out,
         }
-        told = [f"{title}: {len(lines):,}\n  " + listed(lines, "\n  ") for title, lines in lists.items() if lines]
-        sizes = [f"{size} {count:,}" for size, count in self.sizes.items()]
-        facts = [] if self.error else [*self._table(), "", f"width x height  {listed(sizes) or 'none can be read'}"]
-        return "\n".join([self.path, *facts, *told, "", *self.verdicts()])
+        facts = [] if self.error else [*self._table(), "", f"width x height  {counted(self.sizes) or 'none can be read'}"]
+        return "\n".join([self.path, *facts, *lists(told), "", *self.verdicts()])
 
     def _table(self) -> list[str]:
         """A row for each class, for void and for all; for each split the share of all pixels, and the masks that have some."""

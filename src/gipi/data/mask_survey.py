@@ -13,10 +13,11 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from gipi.config import DataConfig
-from gipi.data.faults import Fault, Kind, refused
+from gipi.data.faults import Fault, named, refused
 from gipi.data.mask_findings import Count, MaskSurvey, Member, Unknown
 from gipi.data.mask_layout import MaskFiles, Pair, find_masks
 from gipi.data.mask_read import Reader
+from gipi.data.telling import too_many
 from gipi.data.threads import in_threads
 from gipi.errors import DataError
 from gipi.ops.segmentation import VOID
@@ -62,9 +63,9 @@ def mask_survey(path: Path) -> MaskSurvey:
         void={split: _count(part, VOID) for split, part in counts.items()},
         sizes=dict(Counter(look.size for look in looks if look.size).most_common()),
         partners=files.faults,
-        unreadable=_named(faults, "unreadable"),
-        mismatched=_named(faults, "size"),
-        forms=_named(faults, "form"),
+        unreadable=named(faults, "unreadable"),
+        mismatched=named(faults, "size"),
+        forms=named(faults, "form"),
         unknown=tuple(Unknown(fault.file, value, pixels) for fault in faults for value, pixels in fault.values.items()),
         empty=tuple(pair.mask_name for pair, look in seen if look.counts is not None and not look.counts[:VOID].any()),
         uniform=_uniform(files.found.classes, seen),
@@ -95,10 +96,6 @@ def _count(counts: Sequence[Int64[ndarray, " 256"]], label: int) -> Count:
     return Count(sum(pixels), sum(number > 0 for number in pixels))
 
 
-def _named(faults: Sequence[Fault], kind: Kind) -> Mapping[str, str]:
-    return {fault.file: fault.what for fault in faults if fault.kind == kind}
-
-
 def _uniform(classes: Sequence[str], seen: Looked) -> Mapping[str, str]:
     """Masks of one class and nothing else, not even void."""
     alone = ((pair, np.flatnonzero(look.counts)) for pair, look in seen if look.counts is not None)
@@ -122,8 +119,7 @@ def _refusals(files: MaskFiles, splits: Mapping[str, Looked]) -> tuple[str, ...]
         if wrong:
             said.append(f"masks of {split} that are wrong: {wrong:,}; mend them, or remove them with their images")
         elif refused(files.found.path, len(part), faults, allowed := DataConfig().broken, "masks"):
-            share = f"{len(faults):,} of {len(part):,} images or masks of {split} cannot be read"
-            said.append(f"{share}: training refuses above {allowed:.0%}; mend or remove them, or allow more by --data.broken")
+            said.append(too_many(f"{len(faults):,} of {len(part):,} images or masks of {split}", allowed))
         elif not any(look.counts is not None and look.counts[:VOID].any() for _, look in part):
             said.append(f"every pixel of every mask of {split} is void: label some")
     return tuple(said)

@@ -17,9 +17,12 @@ from torch import Tensor
 
 from gipi.data import scene_art as art
 from gipi.data.boxes import BoxSet, padded
+from gipi.data.captions import CaptionSet
 from gipi.data.digits import digits
 from gipi.data.masks import MaskSet
-from gipi.data.scene_words import DIGITS, Box, describe
+from gipi.data.scene_paint import painted
+from gipi.data.scene_words import DIGITS, describe
+from gipi.data.sizes import Size
 from gipi.data.stream import ImageSet
 from gipi.errors import ConfigError, nearest
 from gipi.ops.image import scale_short, scale_short_masks
@@ -27,13 +30,13 @@ from gipi.ops.random import uniforms
 
 HEIGHT, WIDTH = 64, 96
 COUNTS = {"train": 4096, "validation": 512, "test": 1024}
+CAPTIONED = 4  # times as many training scenes have sentences, which tell less of an image than masks and boxes do
 CLASSES = ("background", *DIGITS)
 COLOURS = (
     (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178),
     (213, 94, 0), (204, 121, 167), (220, 220, 220), (130, 70, 200), (140, 90, 40),
 )  # fmt: skip
 HEIGHTS = ((16, 19), (22, 28), (32, 36))  # of small, plain and large digits
-CONTRAST = 64  # at least, of 255, between the brightness of the colour of a digit and of all that it stands before
 NUMBERS = 512  # random numbers a scene has, before those of its grain
 
 
@@ -83,9 +86,22 @@ def scene_boxes(split: str, *, short: int = 0) -> BoxSet:
     return BoxSet("scenes", split, DIGITS, images, *parts, names, scales, sizes, (0.5,) * 3, (0.25,) * 3)
 
 
-def _made(split: str, short: int) -> tuple[list[Scene], UInt8[Tensor, "n 3 h w"], tuple[str, ...]]:
-    """(the scenes of a split, their images scaled, their names)."""
-    made = list(_scenes(split, torch.arange(COUNTS.get(split, 0)), seed=0))
+def scene_captions(split: str, *, side: int | Size = 0) -> CaptionSet:
+    """The images of `scenes`, each with its sentence; for training four times as many, 16,384.
+
+    side: 0, 64 or (64, 96), all as they are made; ConfigError for others.
+    """
+    if side not in (0, HEIGHT, (HEIGHT, WIDTH)):
+        raise ConfigError(
+            f"data set 'scenes' has captions for images of {HEIGHT}x{WIDTH} alone, not {side}: ask for no other size"
+        )
+    made, images, names = _made(split, 0, CAPTIONED if split == "train" else 1)
+    return CaptionSet("scenes", split, images, tuple((each.sentence,) for each in made), names, (0.5,) * 3, (0.25,) * 3)
+
+
+def _made(split: str, short: int, times: int = 1) -> tuple[list[Scene], UInt8[Tensor, "n 3 h w"], tuple[str, ...]]:
+    """(the scenes of a split, or `times` as many, their images scaled, their names)."""
+    made = list(_scenes(split, torch.arange(times * COUNTS.get(split, 0)), seed=0))
     images = scale_short(torch.from_numpy(np.stack([each.image for each in made])), short)
     return made, images, tuple(f"{split}-{index:04}" for index in range(len(made)))
 
@@ -113,7 +129,7 @@ def _compose(row: Float[np.ndarray, " n"], source: ImageSet) -> Scene:
         labels.append(int(source.labels[number]) + 1)
         mask[y : y + height, x : x + width][alpha > 0.5] = labels[-1]
         boxes.append((x + 1, y + 1, x + width - 1, y + height - 1))
-    image = _paint(numbers, patches, boxes)
+    image = painted(numbers, patches, boxes, (HEIGHT, WIDTH))
     image += (grain - 0.5) * art.between(numbers, 0, 16)
     image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
     return Scene(image, mask, np.array(boxes), np.array(labels), describe(boxes, labels))
@@ -125,23 +141,3 @@ def _handwriting(split: str) -> ImageSet:
         return digits("test")
     train, validation = digits("train").hold_out(0.1)
     return train if split == "train" else validation
-
-
-def _paint(numbers: Iterator[float], patches: list[art.Patch], boxes: list[Box]) -> Float[np.ndarray, "3 h w"]:
-    """Ground and clutter on one side of a brightness, digits on the other; off their boxes, some clutter as bright as they."""
-    middle = art.between(numbers, 80, 175)
-    sides = (20, middle - CONTRAST / 2), (middle + CONTRAST / 2, 235)
-    behind, before = sides if next(numbers) < 0.5 else sides[::-1]
-    image = art.ground(numbers, behind, HEIGHT, WIDTH)
-    for _ in range(art.whole(numbers, 2, 8)):
-        art.lay(image, art.mark(numbers, HEIGHT, WIDTH), art.colour(numbers, *behind))
-    clear = np.ones((HEIGHT, WIDTH), bool)
-    for x0, y0, x1, y1 in boxes:
-        clear[max(0, y0 - art.GAP) : y1 + art.GAP, max(0, x0 - art.GAP) : x1 + art.GAP] = False
-    for _ in range(art.whole(numbers, 5, 12)):
-        patch, paint = art.mark(numbers, HEIGHT, WIDTH, scale=0.4), art.colour(numbers, *before)
-        if clear[patch.rows, patch.columns][patch.alpha > 0].all():
-            art.lay(image, patch, paint)
-    for patch in patches:
-        art.lay(image, patch, art.colour(numbers, *before))
-    return image
