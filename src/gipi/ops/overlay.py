@@ -65,10 +65,19 @@ def legend(lines: Sequence[Line], width: int, size: int = 14) -> Image.Image:
 
 def with_legend(pixels: UInt8[Tensor, "3 h w"], lines: Sequence[Line], least: int = 480) -> Image.Image:
     """A picture with a legend below it. A small one is enlarged by a whole number, until its longer side has `least` pixels."""
+    picture = enlarged(pixels, least)
+    return stacked(picture, legend(lines, picture.width, max(14, picture.width // 60)))
+
+
+def enlarged(pixels: UInt8[Tensor, "3 h w"], least: int) -> Image.Image:
+    """A picture, a small one enlarged by a whole number, until its longer side has `least` pixels."""
     picture = as_image(pixels)
     times = -(-least // max(picture.size)) if max(picture.size) < least else 1
-    picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
-    below = legend(lines, picture.width, max(14, picture.width // 60))
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+
+
+def stacked(picture: Image.Image, below: Image.Image) -> Image.Image:
+    """A picture and what is as wide or wider below it, on white."""
     canvas = Image.new("RGB", (below.width, picture.height + below.height), PAPER)
     canvas.paste(picture, (0, 0))
     canvas.paste(below, (0, picture.height))
