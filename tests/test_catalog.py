@@ -12,6 +12,7 @@ from torch import nn
 
 from gipi import catalog
 from gipi.data import fetch
+from gipi.data.scenes import CAPTIONED
 from gipi.errors import ConfigError, DataError
 from gipi.inspect.layers import layer_table
 from gipi.model import WEIGHTS, load_model
@@ -23,7 +24,7 @@ NETS, DATASETS, KINDS = catalog.NETS, catalog.DATASETS, catalog.KINDS
 SEGMENT = [name for name, net in NETS.items() if net.kind == "segment"]
 DETECT = [name for name, net in NETS.items() if net.kind == "detect"]
 OF_ONE_PASS = [name for name in NETS if name not in DETECT]  # what they compute does not depend on what they see
-WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.LSTM, nn.LSTMCell)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,8 @@ def test_the_facts_of_a_net_are_those_of_the_net_built(name: str):
     if fact.kind == "segment":
         classes = 21 if fact.input == (3, 224, 224) else 11  # of PASCAL VOC and CamVid
         assert logits.shape == (2, classes, *fact.input[1:])
+    elif fact.kind == "caption":
+        assert logits.shape == (2, 3000), "the first word's"
     else:
         assert logits.shape == (2, 1000 if fact.input == (3, 224, 224) else 10)
 
@@ -83,8 +86,10 @@ def test_the_facts_of_a_detector_are_those_of_the_net_built(name: str):
 
 @pytest.mark.parametrize("name", NETS)
 def test_the_depth_of_a_net_counts_its_weighted_layers_one_behind_the_other(name: str):
-    """All but shortcuts and skips, and of branches side by side the longest."""
-    beside = re.compile(r"downsample|branch[134]|expand1x1|score\.(16|8)|rpn\.|bbox_pred|blocks\.[1-9]")
+    """All but shortcuts and skips, and of branches side by side the longest; of a captioner none that say where to look."""
+    beside = re.compile(
+        r"downsample|branch[134]|expand1x1|score\.(16|8)|rpn\.|bbox_pred|blocks\.[1-9]|^(start|key|query|score|gate|word|view)$"
+    )
     with torch.device("meta"):
         layers = catalog.resolve(NETS[name].factory)().named_modules()
     weighted = [key for key, layer in layers if isinstance(layer, WEIGHTED) and not beside.search(key)]
@@ -96,7 +101,7 @@ def test_a_net_takes_images_of_other_sizes_where_it_says_so(name: str):
     fact = NETS[name]
     with torch.device("meta"):
         net = catalog.resolve(fact.factory)().eval()
-    step = 1 if fact.kind == "classify" else net.stride
+    step = net.stride if fact.kind == "segment" else 1
     size = (fact.input[0], fact.input[1] + 33 * step, fact.input[2] + 64)
     if fact.any_size:
         assert layer_table(net, size).parameters == fact.parameters
@@ -127,7 +132,7 @@ def test_the_arguments_of_a_net_have_defaults_and_names(name: str):
 
 
 # What takes long to decode or to draw. The training pictures of cifar10 once, in tests/data/test_cifar.py, are enough.
-LONG = {("scenes", "train"), ("camvid", "train"), ("camvid", "test"), ("bccd", "train")}
+LONG = {("scenes", "train"), ("camvid", "train"), ("camvid", "test"), ("bccd", "train"), ("flickr8k", "train")}
 
 
 @pytest.mark.parametrize(
@@ -152,10 +157,14 @@ def test_a_data_set_is_as_large_as_stated(name: str, kind: str, split: str, monk
         if "no download in a test" not in str(error) and "is in none of" not in str(error):
             raise
         pytest.skip(f"{name} is not on this machine")
-    assert len(images) == getattr(fact, split)
+    more = CAPTIONED if (name, kind, split) == ("scenes", "caption", "train") else 1
+    assert len(images) == more * getattr(fact, split)
     assert tuple(images.images.shape[1:]) == fact.image
     assert (images.name.removesuffix("-jpeg"), images.split) == (name, split)
-    assert set(images.labels.unique().tolist()) - {VOID, -1} == set(range(len(images.classes)))
+    if kind == "caption":
+        assert len(images.captions) == len(images)
+    else:
+        assert set(images.labels.unique().tolist()) - {VOID, -1} == set(range(len(images.classes)))
     assert kind in KINDS
 
 

@@ -18,7 +18,8 @@ from gipi.preprocess import Framing
 class Net:
     """factory: "module:function".  depth: layers with weights from image to logits.  input: channels, height, width.
 
-    multiply_adds: of convolutions and affine layers, for one image of `input`; of a detector with 1,000 regions, of R-CNN for one.
+    multiply_adds: of convolutions and affine layers, for one image of `input`; of a detector with 1,000 regions, of R-CNN for one,
+    of a captioner until its first word.
     any_size: takes images of other sizes, too.  chain: "module:function" that trains it by several runs, one after another; "": one
     training does.
     """
@@ -40,6 +41,7 @@ class Net:
 class Dataset:
     """factories: for each kind that it serves "module:function" of a split's name.  image: channels, height, width.
 
+    train, test: images; of scenes with captions there are four times as many to train on.
     framing: how a picture from outside is made like this set's images; see `Preprocess`. Unless they have one size ("digit",
     "resize"), the factories also take `short`, to which the shorter side is brought.
     """
@@ -73,6 +75,7 @@ KINDS = {
     "classify": Kind("gipi.tasks.classify:Classify", "gipi.tasks.classifier:Classifier", "one label for an image"),
     "segment": Kind("gipi.tasks.segment:Segment", "gipi.tasks.segmenter:Segmenter", "a label for every pixel of an image"),
     "detect": Kind("gipi.tasks.detect:Detect", "gipi.tasks.detector:Detector", "a box and a label for each thing in an image"),
+    "caption": Kind("gipi.tasks.caption:Caption", "gipi.tasks.captioner:Captioner", "a sentence for an image"),
 }
 
 _IMAGENET = (3, 224, 224)
@@ -116,6 +119,18 @@ NETS = {
     "rcnn-alexnet": Net("gipi.models.rcnn:rcnn_alexnet", "detect", "R-CNN, AlexNet", "Girshick, Donahue, Darrell and Malik, arXiv 1311.2524", 2014, 8, _IMAGENET, 57_089_877, 710_178_496, any_size=True, chain="gipi.tasks.rcnn:train_chain"),
     "rcnn-resnet18": Net("gipi.models.rcnn:rcnn_resnet18", "detect", "R-CNN, ResNet-18", "after Girshick, Donahue, Darrell and Malik, arXiv 1311.2524", 2015, 18, _IMAGENET, 11_187_285, 1_813_572_096, any_size=True, chain="gipi.tasks.rcnn:train_chain"),
     "rcnn-mobilenet-v2": Net("gipi.models.rcnn:rcnn_mobilenet_v2", "detect", "R-CNN, MobileNetV2", "after Girshick, Donahue, Darrell and Malik, arXiv 1311.2524", 2018, 53, _IMAGENET, 2_250_773, 299_521_152, any_size=True, chain="gipi.tasks.rcnn:train_chain"),
+    "nic-alexnet": Net("gipi.models.nic:nic_alexnet", "caption", "NIC, AlexNet", "Vinyals et al., arXiv 1411.4555", 2015, 8, _IMAGENET, 7_777_528, 657_233_600, any_size=True),
+    "nic-vgg16": Net("gipi.models.nic:nic_vgg16", "caption", "NIC, VGG-16", "Vinyals et al., arXiv 1411.4555", 2015, 16, _IMAGENET, 20_153_592, 15_348_428_800, any_size=True),
+    "nic-googlenet": Net("gipi.models.nic:nic_googlenet", "caption", "NIC, GoogLeNet", "Vinyals et al., arXiv 1411.4555", 2015, 24, _IMAGENET, 11_300_952, 1_499_412_480, any_size=True),
+    "nic-resnet18": Net("gipi.models.nic:nic_resnet18", "caption", "NIC, ResNet-18", "Vinyals et al., arXiv 1411.4555", 2015, 20, _IMAGENET, 16_615_416, 1_815_359_488, any_size=True),
+    "nic-resnet50": Net("gipi.models.nic:nic_resnet50", "caption", "NIC, ResNet-50", "Vinyals et al., arXiv 1411.4555", 2015, 52, _IMAGENET, 29_733_368, 4_089_720_832, any_size=True),
+    "nic-mobilenet-v2": Net("gipi.models.nic:nic_mobilenet_v2", "caption", "NIC, MobileNetV2", "Vinyals et al., arXiv 1411.4555", 2015, 55, _IMAGENET, 8_055_992, 301_685_632, any_size=True),
+    "attend-alexnet": Net("gipi.models.attend:attend_alexnet", "caption", "Show, attend and tell, AlexNet", "Xu et al., arXiv 1502.03044", 2015, 8, _IMAGENET, 10_402_040, 668_027_584, any_size=True),
+    "attend-vgg16": Net("gipi.models.attend:attend_vgg16", "caption", "Show, attend and tell, VGG-16", "Xu et al., arXiv 1502.03044", 2015, 16, _IMAGENET, 22_778_104, 15_368_938_752, any_size=True),
+    "attend-googlenet": Net("gipi.models.attend:attend_googlenet", "caption", "Show, attend and tell, GoogLeNet", "Xu et al., arXiv 1502.03044", 2015, 24, _IMAGENET, 13_925_464, 1_532_505_344, any_size=True),
+    "attend-resnet18": Net("gipi.models.attend:attend_resnet18", "caption", "Show, attend and tell, ResNet-18", "Xu et al., arXiv 1502.03044", 2015, 20, _IMAGENET, 19_239_928, 1_835_869_440, any_size=True),
+    "attend-resnet50": Net("gipi.models.attend:attend_resnet50", "caption", "Show, attend and tell, ResNet-50", "Xu et al., arXiv 1502.03044", 2015, 52, _IMAGENET, 32_357_880, 4_147_979_520, any_size=True),
+    "attend-mobilenet-v2": Net("gipi.models.attend:attend_mobilenet_v2", "caption", "Show, attend and tell, MobileNetV2", "Xu et al., arXiv 1502.03044", 2015, 55, _IMAGENET, 10_680_504, 341_069_952, any_size=True),
     # CamVid's images have 360 rows, which is no multiple of 32.
     "segnet": Net("gipi.models.segnet:segnet", "segment", "SegNet", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 26, (3, 352, 480), 29_449_355, 104_133_427_200, any_size=True),
     "segnet-basic": Net("gipi.models.segnet:segnet_basic", "segment", "SegNet-Basic", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 9, (3, 352, 480), 1_416_075, 57_873_530_880, any_size=True),
@@ -129,7 +144,8 @@ DATASETS = {
     "hymenoptera": Dataset({"classify": "gipi.data.folder:hymenoptera"}, "ants and bees, photographs of any size", (3, 256, 256), 244, 153, "crop"),
     "camvid": Dataset({"segment": "gipi.data.mask_folder:camvid"}, "streets seen from a car, 11 classes of pixels", (3, 360, 480), 367, 233, "whole"),
     "bccd": Dataset({"detect": "gipi.data.box_folder:bccd"}, "blood cells of 3 kinds under a microscope, in boxes", (3, 480, 640), 205, 72, "whole"),
-    "scenes": Dataset({"segment": "gipi.data.scenes:scenes", "detect": "gipi.data.scenes:scene_boxes"}, "handwritten digits before clutter, made here: needs no network", (3, 64, 96), 4_096, 1_024, "whole"),
+    "flickr8k": Dataset({"caption": "gipi.data.caption_folder:flickr8k"}, "photographs of people and dogs, each with five captions", (3, 224, 224), 6_000, 1_000, "resize"),
+    "scenes": Dataset({"segment": "gipi.data.scenes:scenes", "detect": "gipi.data.scenes:scene_boxes", "caption": "gipi.data.scenes:scene_captions"}, "handwritten digits before clutter, made here: needs no network", (3, 64, 96), 4_096, 1_024, "whole"),
     "digits": Dataset({"classify": "gipi.data.digits:digits"}, "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
 }  # fmt: skip
 

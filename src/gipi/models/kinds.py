@@ -20,6 +20,7 @@ def build_net(name: str, args: Mapping[str, bool | int | float | str]) -> nn.Mod
     A net that finds boxes is a `RegionNet`: it maps images whose sides are multiples of its stride to `Found`, or, given a
     `Truth`, to losses by name.
     A net that names pixels is a `Pixelwise`: it maps images whose sides are multiples of its stride to logits (n, classes, h, w).
+    A net that puts images into words is a `CaptionNet`: it maps images to features, and those, word by word, to logits.
     Raises ConfigError for an unknown name or argument, naming the nearest.
     """
     factory = catalog.resolve(catalog.entry(catalog.NETS, name, "net").factory)
