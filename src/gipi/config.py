@@ -109,6 +109,8 @@ class DataConfig:
     """train on this many images only, the same share of each class; 0 takes all"""
     class_weights: ClassWeights = "none"
     """of segmentation: median-frequency makes pixels of rare classes count more"""
+    least_count: int = 1
+    """of captioning: words that the training captions have less often are unknown"""
     augment: AugmentConfig = AugmentConfig()
 
     def __post_init__(self) -> None:
@@ -118,6 +120,7 @@ class DataConfig:
         _within("data.batch", self.batch, 1, 1_000_000)
         _within("data.holdout", self.holdout, 0, 0.9)
         _within("data.limit", self.limit, 0, 1_000_000_000)
+        _within("data.least_count", self.least_count, 1, 1_000_000)
         if self.augment.mixes and self.batch < 2:
             raise ConfigError(f"mixup and cutmix mix the images of a batch: data.batch is {self.batch}, allowed are 2 and more")
 

@@ -215,7 +215,7 @@ def test_it_starts_from_a_classifier_of_its_own_backbone_or_a_detector(config: C
         ({"data": {"augment": AugmentConfig(mixup=0.2)}}, "mixup"),
         ({"data": {"augment": AugmentConfig(elastic_px=2)}}, "elastic_px 2 is not for images with boxes"),
         ({"data": {"class_weights": "median-frequency"}}, "class-weights is for segmentation"),
-        ({"optim": OptimConfig(label_smoothing=0.1)}, "label-smoothing is for classifiers"),
+        ({"optim": OptimConfig(label_smoothing=0.1)}, "label-smoothing is for all kinds but detection"),
         ({"net": NetConfig("resnet18")}, "does classify, not detect"),
         ({"net": NetConfig("faster-rcnn-resnet18-fpn", {"width": 0.125})}, "keeps its first layers .* give --from imagenet"),
         ({"data": {"name": "mnist"}}, "has no boxes; those that have: bccd, scenes"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from gipi import catalog
+from gipi.recipes.caption import CAPTION
 from gipi.recipes.classify import CLASSIFY
 from gipi.recipes.detect import DETECT
 from gipi.recipes.recipe import Recipe
 from gipi.recipes.segment import SEGMENT
 
-RECIPES: dict[str, Recipe] = {**CLASSIFY, **SEGMENT, **DETECT}
+RECIPES: dict[str, Recipe] = {**CLASSIFY, **SEGMENT, **DETECT, **CAPTION}
 
 DEFAULT = "deepconvnet-mnist"
 OFFLINE = "deepconvnet-digits"

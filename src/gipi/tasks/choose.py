@@ -8,11 +8,13 @@ from pathlib import Path
 
 import torch
 
-from gipi.config import Config, NetConfig, TransferConfig
+from gipi.config import AugmentConfig, Config, NetConfig, TransferConfig
 from gipi.data.box_layout import find_boxes, is_box_folder
+from gipi.data.caption_layout import find_captions, is_caption_folder
 from gipi.data.folder import find, of_split
 from gipi.data.mask_layout import find_masks, is_mask_folder
 from gipi.errors import DataError, WeightsError
+from gipi.ops.text import SIDES, tokens
 from gipi.recipes import RECIPES
 from gipi.tasks.pretrained import pretrained
 
@@ -23,6 +25,10 @@ MASK_STEPS = 2000  # of a training of a segmentation net, about
 MASK_EPOCHS = 10, 100
 BOX_STEPS = 1500  # of a training of a detector, about
 BOX_EPOCHS = 8, 60
+CAPTION_STEPS = 2000  # of a training of a captioner, about
+CAPTION_EPOCHS = 10, 100
+SPOKEN = 1000  # captions, for each time that a word must be in them to be learnt
+SIDED = 0.01  # share of the captions that tell left from right, above which no image is mirrored
 
 
 def choose(data: str) -> tuple[Config, str]:
@@ -30,11 +36,13 @@ def choose(data: str) -> tuple[Config, str]:
 
     With weights at hand or to be downloaded, their net gets a new head: alone on a CPU, which takes seconds, and with all other
     layers on a GPU. Without, a small ResNet learns from nothing. The batch is an eighth of the pictures at most, a power of two.
-    Images with boxes are for a detector, those with masks for a segmentation net: see `_choose_boxes`, `_choose_masks`.
-    Raises ConfigError or DataError for what is no such set.
+    Images with boxes are for a detector, those with masks for a segmentation net, those with captions for a captioner: see
+    `_choose_boxes`, `_choose_masks`, `_choose_captions`. Raises ConfigError or DataError for what is no such set.
     """
     if is_box_folder(Path(data)):
         return _choose_boxes(data)
+    if is_caption_folder(Path(data)):
+        return _choose_captions(data)
     if is_mask_folder(Path(data)):
         return _choose_masks(data)
     found = find(Path(data))
@@ -89,6 +97,38 @@ def _choose_boxes(data: str) -> tuple[Config, str]:
     config = replace(config, data=replace(config.data, name=data, batch=batch), run=replace(config.run, epochs=epochs))
     return config, (
         f"{count:,} training images with boxes of {len(classes)} classes ({_named(classes)}): recipe detect, {why}; "
+        f"batch {batch}, {epochs} epochs"
+    )
+
+
+def _choose_captions(data: str) -> tuple[Config, str]:
+    """A net that attends, on a MobileNetV2 from ImageNet where its weights are at hand or can be downloaded, else a small ResNet.
+
+    Nothing is mirrored where captions tell left from right. Of few captions rarer words are learnt, too.
+    """
+    pairs = find_captions(Path(data)).of_split("train")
+    captions = [caption for pair in pairs for caption in pair.captions]
+    config, why = RECIPES["caption"].config, "MobileNetV2 from ImageNet"
+    try:
+        pretrained("imagenet", "mobilenet-v2")
+    except (DataError, WeightsError):
+        light = AugmentConfig(flip=config.data.augment.flip, brightness=0.2, contrast=0.2)
+        config = replace(
+            config,
+            net=NetConfig("attend-resnet18", {"width": 0.5, "embedding": 256, "hidden": 256, "attention": 128}),
+            data=replace(config.data, size=128, augment=light),
+            transfer=TransferConfig(),
+        )
+        why = "ResNet-18 with half of its channels, since no ImageNet weights of mobilenet-v2 can be had"
+    sided = sum(not SIDES.isdisjoint(tokens(caption)) for caption in captions)
+    augment = replace(config.data.augment, flip=0.0) if sided > SIDED * len(captions) else config.data.augment
+    batch = max(1, min(config.data.batch, len(pairs) // 2))
+    epochs = min(max(CAPTION_EPOCHS[0], round(CAPTION_STEPS * batch / len(pairs))), CAPTION_EPOCHS[1])
+    least = max(1, min(config.data.least_count, len(captions) // SPOKEN))
+    words = f"words said {least} times or more" if least > 1 else "all words"
+    chosen = replace(config.data, name=data, batch=batch, least_count=least, augment=augment)
+    return replace(config, data=chosen, run=replace(config.run, epochs=epochs)), (
+        f"{len(pairs):,} training images with {len(captions):,} captions: recipe caption, {why}; {words}, "
         f"batch {batch}, {epochs} epochs"
     )
 

@@ -44,6 +44,8 @@ class Classify:
     def __init__(self, config: Config, place: Place, images: TrainingImages | None = None) -> None:
         if config.data.class_weights != "none":
             raise ConfigError(f"data.class_weights {config.data.class_weights!r} is for segmentation: leave it 'none'")
+        if config.data.least_count > 1:
+            raise ConfigError(f"data.least_count {config.data.least_count} is for captioning: leave it 1")
         begun = start(config)
         train, self._held_out, digest = images or training_images(config, place, begun)
         if config.data.augment.flip and train.framing == "digit":

@@ -58,7 +58,7 @@ class Detect:
     def __init__(self, config: Config, place: Place) -> None:
         check(config)
         train, self._held_out, digest = training_boxes(config.data)
-        net, card = begin(config, train, digest)
+        net, card = begin(config, train, train.classes, digest)
         self.model = Detector(net.train(), card, place)
         if config.run.sync_batchnorm and place.world > 1:
             synchronise(net, place)

@@ -68,7 +68,7 @@ def train_chain(config: Config, open_run: Callable[[], Run], echo: Echo | None, 
     place = place_for(config.run)
     data = training_boxes(config.data)
     with torch.random.fork_rng(enabled=True):
-        begin(config, data.train, data.digest)  # refuses what is impossible before anything is written
+        begin(config, data.train, data.train.classes, data.digest)  # refuses what is impossible before anything is written
         run = open_run()
         chain = Chain(config, place, run.path, data.train)
         try:

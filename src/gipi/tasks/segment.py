@@ -42,7 +42,7 @@ class Segment:
     def __init__(self, config: Config, place: Place) -> None:
         check(config)
         train, self._held_out, digest = training_masks(config.data)
-        net, card = begin(config, train, digest)
+        net, card = begin(config, train, train.classes, digest)
         self.model = Segmenter(net.train(), card, place)
         if config.run.sync_batchnorm and place.world > 1:
             synchronise(net, place)

@@ -1,4 +1,4 @@
-"""What a training on pictures with masks or boxes begins with: fresh weights, those of a classifier, or another model's."""
+"""What a training on pictures with masks, boxes or captions begins with: fresh weights, a classifier's, or another model's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from gipi import __version__, catalog
 from gipi.config import Config
 from gipi.data.boxes import BoxSet
+from gipi.data.captions import CaptionSet
 from gipi.data.masks import MaskSet
 from gipi.errors import ConfigError, WeightsError
 from gipi.model import Card, fit_weights
+from gipi.models.caption_net import CaptionNet
 from gipi.models.kinds import build_net
 from gipi.ops.augment_boxes import fit_for_boxes
 from gipi.preprocess import Preprocess
@@ -27,29 +29,36 @@ def check(config: Config) -> None:
     if known.kind != kind:
         fitting = ", ".join(name for name, net in catalog.NETS.items() if net.kind == kind)
         raise ConfigError(f"net {config.net.name!r} does {known.kind}, not {kind}; those that do: {fitting}")
-    what = {"segment": "segmentation", "detect": "detection"}[kind]
+    what = {"segment": "segmentation", "detect": "detection", "caption": "captioning"}[kind]
     if kind == "detect":
         fit_for_boxes(config.data.augment)
     for name, given, use in (
         ("members", config.run.members > 1, "classifiers"),
-        ("transfer.frozen", config.transfer.frozen > 0, "classifiers"),
+        ("transfer.frozen", kind != "caption" and config.transfer.frozen > 0, "classifiers and captioning"),
         ("data.augment.mixup", config.data.augment.mixup > 0, "classifiers"),
         ("data.augment.cutmix", config.data.augment.cutmix > 0, "classifiers"),
-        ("data.class-weights", kind == "detect" and config.data.class_weights != "none", "segmentation"),
-        ("optim.label-smoothing", kind == "detect" and config.optim.label_smoothing > 0, "classifiers and segmentation"),
+        ("data.class-weights", kind != "segment" and config.data.class_weights != "none", "segmentation"),
+        ("data.least-count", kind != "caption" and config.data.least_count > 1, "captioning"),
+        ("optim.label-smoothing", kind == "detect" and config.optim.label_smoothing > 0, "all kinds but detection"),
+        ("compile", kind == "caption" and config.run.compile == "on", "all kinds but captioning"),
+        ("shard", kind == "caption" and config.run.shard, "all kinds but captioning"),
     ):
         if given:
             raise ConfigError(f"--{name} is for {use}, {config.recipe or config.net.name!r} is {what}: leave it out")
 
 
-def begin(config: Config, data: MaskSet | BoxSet, digest: dict[str, str]) -> tuple[nn.Module, Card]:
+def begin(
+    config: Config, data: MaskSet | BoxSet | CaptionSet, classes: tuple[str, ...], digest: dict[str, str]
+) -> tuple[nn.Module, Card]:
     """(net, card) for training on `data`. Raises ConfigError or WeightsError where net, weights and images do not fit.
+
+    classes: those of the data, or the words of its captions.
 
     `transfer.weights` may be a classifier's: those of the net's own backbone, such as VGG-16 for FCN; where a segmentation net
     has as many classes, its last layer is taken over. Or those of a model of the same net, to train it further; where its classes
     are others, the layers that score them begin anew, in nets that name them as FRESH.
     """
-    args: Args = {**config.net.args, "classes": len(data.classes), "channels": 3}
+    args: Args = {**config.net.args, "classes": len(classes), "channels": 3}
     net = build_net(config.net.name, args)
     height, width = data.images.shape[2:]
     mean, std, parents = data.mean, data.std, ()
@@ -61,19 +70,19 @@ def begin(config: Config, data: MaskSet | BoxSet, digest: dict[str, str]) -> tup
     if source := config.transfer.weights:
         weights, parent = pretrained(source, str(net.origin) or config.net.name, whole=config.net.name)
         net, args = _fitting(net, config.net.name, args, parent)
-        _start_from(net, weights, parent, config.net.name, data.classes, source)
+        _start_from(net, weights, parent, config.net.name, classes, source)
         mean, std, parents = parent.preprocess.mean, parent.preprocess.std, (source,)
-    if min(height, width) < net.stride:  # pyright: ignore[reportOperatorIssue]
+    if small := _too_small(net, height, width):
         raise ConfigError(
-            f"images of {data.name!r} have {height}x{width} pixels, smaller than the stride {net.stride} of {config.net.name!r}: "
-            "give a larger --data.size"
+            f"images of {data.name!r} have {height}x{width} pixels, {small} {config.net.name!r}: give a larger --data.size"
         )
+    framing, short = ("resize", 0) if config.kind == "caption" else ("whole", min(height, width))
     card = Card(
         kind=config.kind,
         net=config.net.name,
         args=args,
-        classes=data.classes,
-        preprocess=Preprocess((3, height, width), "whole", min(height, width), mean, std),
+        classes=classes,
+        preprocess=Preprocess((3, height, width), framing, short, mean, std),
         recipe=config.recipe,
         data=digest,
         parents=parents,
@@ -83,10 +92,26 @@ def begin(config: Config, data: MaskSet | BoxSet, digest: dict[str, str]) -> tup
     return net, card
 
 
+def _too_small(net: nn.Module, height: int, width: int) -> str:
+    """In what way images of that size are too small for the net; "" if they are not."""
+    if not isinstance(net, CaptionNet):
+        return f"smaller than the stride {net.stride} of" if min(height, width) < net.stride else ""  # pyright: ignore[reportOperatorIssue]
+    try:
+        net.encoder.shape(height, width)
+    except RuntimeError:  # nothing would be left of them
+        return "too few for"
+    return ""
+
+
 def _fitting(net: nn.Module, name: str, args: Args, parent: Card) -> tuple[nn.Module, Args]:
-    """(the net, its arguments) with those of the parent's that it takes, too, such as its padding, unless they are set."""
+    """(the net, its arguments) with those of the parent's that it takes, too, such as its padding, unless they are set.
+
+    A classifier's dropout is in front of its own head, and not taken over.
+    """
     allowed = inspect.signature(catalog.resolve(catalog.NETS[name].factory)).parameters
-    fitted = {key: value for key, value in parent.args.items() if key in allowed} | args
+    fitted = {
+        key: value for key, value in parent.args.items() if key in allowed and (key != "dropout" or parent.net == name)
+    } | args
     return (net, args) if fitted == args else (build_net(name, fitted), fitted)
 
 

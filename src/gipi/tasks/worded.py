@@ -1,0 +1,50 @@
+"""What a training of a captioner feeds its net, and which changes of images it can do."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gipi.config import AugmentConfig, Config
+from gipi.errors import ConfigError, GipiWarning
+from gipi.ops.text import SIDES, Vocabulary
+
+
+class CaptionBatch(NamedTuple):
+    """seen: images as the net is fed them (n, 3, h, w), or their features (n, p, d).  words: int64 (n, c, t), PAD behind."""
+
+    seen: Tensor
+    words: Tensor
+
+
+@dataclass(frozen=True)
+class Worded:
+    """Images with the words of their captions as labels: what a stream takes."""
+
+    name: str
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def check_augment(config: Config, vocabulary: Vocabulary) -> None:
+    """Raises ConfigError for changes that a frozen encoder does not see; warns of a mirror where captions tell sides."""
+    change = config.data.augment
+    if config.transfer.frozen == 1 and replace(change, flip=0.0) != AugmentConfig():
+        raise ConfigError(
+            "transfer.frozen 1 lets the encoder see every image once, and mirrored once: of data.augment only flip is possible "
+            "with it; leave the others 0, or give a lower transfer.frozen"
+        )
+    if change.flip and (sides := SIDES & {*vocabulary.words}):
+        warnings.warn(
+            GipiWarning(
+                f"data.augment.flip {change.flip} mirrors images whose captions have the words {', '.join(sorted(sides))}, which "
+                "a mirror makes wrong; leave it 0 where sides matter"
+            ),
+            stacklevel=2,
+        )
