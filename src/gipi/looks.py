@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from gipi import catalog
-from gipi.api import load
+from gipi.api import Loaded, load
 from gipi.config import Config
 from gipi.engine.place import place_for
 from gipi.errors import ConfigError, nearest
-from gipi.inspect import detect_figures, figures, segment_figures
+from gipi.inspect import caption_figures, detect_figures, figures, segment_figures
 from gipi.inspect import exciting as excite
 from gipi.inspect.augmented import EPOCHS, augmented_figure, versions
 from gipi.inspect.dense import Dense, compare, dense_figure, fcn_of_vgg
@@ -29,6 +30,8 @@ from gipi.models.kinds import build_net
 from gipi.ops.image import scale, scale_short
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from gipi.tasks.boxes import load_boxes
+from gipi.tasks.captioner import Captioner
+from gipi.tasks.captions import load_captions
 from gipi.tasks.classifier import Classifier
 from gipi.tasks.detect import Detect
 from gipi.tasks.detector import Detector
@@ -49,7 +52,7 @@ def layers(model: str | Path) -> LayerTable:
 
 
 def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Image:
-    """A picture of the images that a model misreads, the surest first; of a segmenter or detector, of those it reads worst."""
+    """A picture of the images that a classifier misreads, the surest first, or of those that another model reads worst."""
     classifier = load(model)
     if isinstance(classifier, Segmenter):
         masks = load_masks(data, split)
@@ -59,6 +62,10 @@ def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Imag
         boxes = load_boxes(data, split)
         result = classifier.evaluate(boxes)
         return _picture(detect_figures.worst(boxes, result.found, result.f1))
+    if isinstance(classifier, Captioner):
+        captions = load_captions(data, split, side=classifier.card.image[1:])
+        result = classifier.evaluate(captions)
+        return _picture(caption_figures.worst(captions, result.answers, result.cider))
     images = load_images(data, split, short=classifier.short)
     result = classifier.evaluate(images)
     return _picture(figures.mistakes(images.images, images.labels, result.answers, result.scores, images.classes))
@@ -143,12 +150,32 @@ def regions(model: str | Path, image: Path) -> Image.Image:
     return _picture(regions_figure(loaded.net, loaded.inputs(framed[None]), framed, loaded.card.classes))
 
 
+def words(model: str | Path, image: Path) -> Image.Image:
+    """A picture of where a captioner that attends looked in an image as it said each word of its sentence.
+
+    Raises ConfigError for another model, DataError if the image cannot be read.
+    """
+    loaded = load(model)
+    if not isinstance(loaded, Captioner):
+        raise ConfigError(f"--words explains captioners, but {model} does {loaded.card.kind}")
+    picture = loaded.predict(image).draw_words()
+    if picture is None:
+        raise ConfigError(
+            f"--words draws where a net looks for each word, but {loaded.card.net!r} of {model} looks once, at all of the image: "
+            "take a net that attends, such as 'attend-resnet18'"
+        )
+    return picture
+
+
 def augmented(config: Config) -> Image.Image:
     """A picture of some training images and of what a training by `config` feeds the net for them in its first epochs.
 
+    Of a captioner, what its encoder is fed once it learns; while it is frozen, it sees no change but the mirror.
     Raises ConfigError, DataError or DeviceError as `train` does.
     """
     place = place_for(config.run)
+    if config.kind == "caption":  # what is fed behind a frozen encoder are features of these images
+        config = replace(config, transfer=replace(config.transfer, frozen=0.0))
     with torch.random.fork_rng(enabled=True):
         task = new_task(config, place)
     epochs = min(EPOCHS, config.run.epochs)
@@ -159,8 +186,10 @@ def augmented(config: Config) -> Image.Image:
     return _picture(augmented_figure(shown, card.classes, epochs, pixels=task.model.pixels, title=title, colours=card.colours))
 
 
-def _framed(loaded: Classifier | Detector | Segmenter, image: Path) -> Tensor:
+def _framed(loaded: Loaded, image: Path) -> Tensor:
     """The image as the net is to see it, uint8 (c, h, w), before its sides are padded."""
+    if isinstance(loaded, Captioner):
+        return loaded.frame(image).seen
     framed = loaded.frame(image)
     if isinstance(loaded, Detector):
         return scale(framed, loaded.size(framed.shape[1], framed.shape[2]))

@@ -212,3 +212,24 @@ def test_boxes_are_framed_each_version_with_its_own() -> None:
     assert "Frames: their boxes, a colour for each class." in words[0]
     assert words[-2:] == ["image 1", "image 2"]
     assert not unreadable(fig)
+
+
+def test_images_with_captions_stand_beside_the_first_of_them() -> None:
+    images, words = (
+        torch.randint(0, 256, (3, 3, 8, 6), dtype=torch.uint8),
+        ("<start>", "<end>", "<unknown>", "a", "dog", ",", "$x"),
+    )
+    labels = torch.tensor([[[3, 4, 1], [4, 1, -1]], [[4, 5, 6], [1, -1, -1]], [[2, 4, 1], [-1, -1, -1]]])
+    batch = ImageBatch(images, labels, torch.tensor([5, 0, 2]), 0)
+    shown = versions([batch, batch._replace(epoch=1)], lambda batch: batch._replace(images=batch.images.flip(3) / 255))
+    fig = augmented_figure(shown, words, 2, pixels=lambda values: values * 255, title="captions")
+    for row, image in enumerate(images):
+        np.testing.assert_array_equal(cells(fig)[3 * row], image.permute(1, 2, 0))
+        np.testing.assert_array_equal(cells(fig)[3 * row + 2], image.flip(2).permute(1, 2, 0))
+    assert [text.get_text() for text in fig.texts][4:] == ["a dog", "dog, $x", "<unknown> dog"]
+    assert not unreadable(fig)
+    long = Versions(images[0], torch.tensor([[4] * 50, [3] * 50]), {})
+    fig = augmented_figure([long] * 6, words, 8, pixels=lambda values: values, title="long captions")
+    assert {text.get_text().count("\n") for text in fig.texts[10:]} == {5}
+    assert fig.texts[10].get_text().endswith("dog…")
+    assert not unreadable(fig)

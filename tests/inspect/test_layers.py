@@ -255,6 +255,7 @@ def test_kinds_name_kernel_and_unusual_stride() -> None:
         "flatten": nn.Flatten(),
     }
     assert [layer_table(layer, (1, 8, 8)).layers[0].kind for layer in layers.values()] == list(layers)
+    assert layer_table(nn.Sequential(nn.Flatten(), nn.LSTMCell(64, 2)), (1, 8, 8)).layers[1].kind == "lstm-cell"
 
 
 def test_text_and_json_say_the_same() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gipi.inspect.layers import layer_table
-from gipi.inspect.report import Section, write_report
+from gipi.inspect.report import Picture, Section, write_report
 from gipi.models.deepconvnet import deepconvnet
 
 EMPTY = {"meta", "link", "img"}  # elements without an end tag
@@ -56,13 +56,15 @@ def png(colour: str) -> bytes:
 
 def test_hostile_text_appears_as_text_everywhere(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    section = Section(HOSTILE, text=HOSTILE, table=([HOSTILE], [[HOSTILE]]), png=png("red"))
+    small = Picture(png("blue"), HOSTILE, HOSTILE)
+    section = Section(HOSTILE, text=HOSTILE, table=([HOSTILE], [[HOSTILE]]), png=png("red"), pictures=[small])
     write_report(path, title=HOSTILE, summary=[(HOSTILE, HOSTILE)], sections=[section])
     page = Page(path)
-    for tag in ("title", "h1", "dt", "dd", "h2", "p", "th", "td"):
+    for tag in ("title", "h1", "dt", "dd", "h2", "p", "th", "td", "strong"):
         assert page.of(tag) == [HOSTILE], tag
+    assert page.of("figcaption") == [f"\n{HOSTILE}"]
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "iframe", "object", "form"})
-    assert [attributes["alt"] for tag, attributes in page.tags if tag == "img"] == [HOSTILE]
+    assert [attributes["alt"] for tag, attributes in page.tags if tag == "img"] == [HOSTILE, HOSTILE]
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 
 
@@ -90,12 +92,13 @@ def test_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
 
 def test_pictures_are_the_given_ones_in_order(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    pictures = [png("red"), png("blue")]
+    pictures = [png(colour) for colour in ("red", "blue", "green", "white")]
+    small = [Picture(pictures[2], "d", ""), Picture(pictures[3], "e", "")]
     write_report(
         path,
         title="t",
         summary=[],
-        sections=[Section("a", png=pictures[0]), Section("b"), Section("c", png=pictures[1])],
+        sections=[Section("a", png=pictures[0]), Section("b"), Section("c", png=pictures[1], pictures=small)],
     )
     page = Page(path)
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]

@@ -15,9 +15,12 @@ from torch import Tensor
 from gipi.data.mask_legend import palette_colour
 from gipi.data.stream import ImageBatch
 from gipi.inspect.figures import GREY, INK, WIDTH, box, short, show
+from gipi.inspect.letters import lines
 from gipi.inspect.segment_figures import paint
+from gipi.ops.text import END, joined
 
 IMAGES, EPOCHS = 6, 8  # at most
+ROWS = 6  # of a caption, at most
 
 
 class Boxed(NamedTuple):
@@ -27,7 +30,8 @@ class Boxed(NamedTuple):
     labels: Int64[Tensor, " m"]
 
 
-Label = Integer[Tensor, ""] | UInt8[Tensor, "h w"] | Boxed  # number of the class: of the image, of each pixel, of each box
+# The number of the class: of the image, of each pixel, of each box; or of each word of its captions, see `Vocabulary`.
+Label = Integer[Tensor, ""] | UInt8[Tensor, "h w"] | Boxed | Int64[Tensor, "c t"]
 
 
 class BoxBatch(Protocol):
@@ -126,8 +130,8 @@ def augmented_figure(
     for row, one in enumerate(shown):
         top = head + caption + row * high + high - side
         middle = 1 - (top + 0.47 * side) / total
-        name = f"image {row + 1}" if colours or isinstance(one.label, Boxed) else short(classes[int(one.label)], 14)
-        fig.text((names - 0.08) / WIDTH, middle, name, fontsize=7, color=INK, ha="right", va="center", parse_math=False)
+        name, size = _name(one.label, row, classes, names - 0.12)
+        fig.text((names - 0.08) / WIDTH, middle, name, fontsize=size, color=INK, ha="right", va="center", parse_math=False)
         for column in range(epochs + 1):
             ax = fig.add_axes(box(names + column * side, top, 0.94 * side, 0.94 * side, total))
             if column == 0:
@@ -141,6 +145,17 @@ def augmented_figure(
                 ax.text(0.5, 0.5, "left out", fontsize=6, color=GREY, ha="center", va="center")
                 ax.set_axis_off()
     return fig
+
+
+def _name(label: Label, row: int, classes: Sequence[str], wide: float) -> tuple[str, float]:
+    """What stands beside an image, in a column `wide` inches, and the size of its letters: its class or its first caption."""
+    if isinstance(label, Boxed) or label.dtype == torch.uint8:
+        return f"image {row + 1}", 7
+    if not label.ndim:
+        return short(classes[int(label)], 14), 7
+    caption = joined(classes[int(number)] for number in label[0] if number > END)
+    rows = lines(caption, 5.5, wide)
+    return "\n".join(rows[:ROWS]) + ("…" if len(rows) > ROWS else ""), 5.5
 
 
 def _show(ax: Axes, image: UInt8[Tensor, "c h w"], label: Label, colours: Sequence[tuple[int, int, int]]) -> None:

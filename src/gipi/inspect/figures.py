@@ -18,6 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFor
 from torch import Tensor
 
 from gipi.errors import DataError
+from gipi.inspect.letters import legible
 
 COLOURS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
 PANELS = {  # label, height in inches
@@ -25,8 +26,11 @@ PANELS = {  # label, height in inches
     "accuracy": ("error", 2.4),
     "mean_iou": ("mean IoU", 2.4),
     "ap": ("AP", 2.4),
+    "bleu4": ("BLEU-4", 2.4),
+    "cider": ("CIDEr-D", 2.4),
     "lr": ("learning rate", 1.2),
 }
+SHARES = ("mean_iou", "ap", "bleu4")
 INK, GREY, FAINT = "#222222", "#767676", "#E4E4E4"
 WIDTH = 7.0  # inches
 DPI = 160
@@ -35,7 +39,8 @@ DPI = 160
 def png_bytes(fig: Figure) -> bytes:
     """The figure as a PNG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    with legible(fig):
+        fig.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -108,9 +113,9 @@ def features(maps: Sequence[tuple[str, Float[Tensor, "d i j"]]], image: UInt8[Te
 
 
 def curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss, error (100 % less the accuracy), mean IoU, AP, learning rate against the step, as far as `rows` of metrics.jsonl go.
+    """Loss, error (100 % less the accuracy), scores, learning rate against the step, as far as `rows` of metrics.jsonl go.
 
-    A row holds "split" (train, validation or test), "step" and some of "loss", "lr" and, 0 to 1, "accuracy", "mean_iou", "ap".
+    A row holds "split" (train, validation or test), "step" and some of "loss", "lr", "cider" and, 0 to 1, "accuracy" and SHARES.
     The bold line of a long training is a running mean. Values that are not finite are left out.
     """
     points = {
@@ -128,7 +133,7 @@ def curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         for split, colour in COLOURS.items():
             if points[name, split]:
                 steps, values = np.array(points[name, split], float).T
-                values = {"accuracy": 100 * (1 - values), "mean_iou": 100 * values, "ap": 100 * values}.get(name, values)
+                values = 100 * (1 - values) if name == "accuracy" else 100 * values if name in SHARES else values
                 _curve(ax, split, colour, steps, values, smooth=split == "train" and name != "lr")
         _axes(ax, name)
     panels[0].legend(frameon=False, fontsize=9, labelcolor=INK, ncols=3, loc="upper right")
@@ -195,7 +200,7 @@ def _axes(ax: Axes, name: str) -> None:
         ticks = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
         ax.set_yticks(ticks, [f"{tick:g} %" for tick in ticks])
         ax.set_ylim(0 if low < 0.1 else 0.6 * low, 1.4 * max(high, 0.1))
-    elif name in ("mean_iou", "ap"):
+    elif name in SHARES:
         ax.set_ylim(0, 100)
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g} %"))
     else:

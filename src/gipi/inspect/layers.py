@@ -174,7 +174,7 @@ def _kind(layer: nn.Module) -> str:
     """MaxPool2d(3, 2) -> "max-pool 3x3, stride 2"; LeakyReLU -> "leaky-relu"."""
     if isinstance(layer, nn.Linear):
         return "affine"
-    name = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "-", type(layer).__name__.removesuffix("2d")).lower()
+    name = re.sub(r"(?<=[a-zA-Z])(?=[A-Z][a-z])", "-", type(layer).__name__.removesuffix("2d")).lower()
     if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, *POOLS)):
         return name
     kernel, stride = pair(layer.kernel_size), pair(layer.stride)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from gipi.runs import write_atomic
 
@@ -36,12 +37,24 @@ th, td { padding: .3rem .75rem; text-align: left; font-variant-numeric: tabular-
 tr + tr, tbody { border-top: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; }
 .number { text-align: right; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: .75rem; margin: .75rem 0; }
+figure { margin: 0; padding: .75rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
+figure img { width: 100%; max-width: 100%; }
+figcaption { margin-top: .5rem; font-size: .85rem; white-space: pre-line; }
 """
+
+
+class Picture(NamedTuple):
+    """A small picture with what stands below it: a line to see first, and text."""
+
+    png: bytes
+    title: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: text, then a table of (header, rows), then a picture, each as far as given.
+    """A part of the page: text, then a table of (header, rows), then a picture, then small ones, each as far as given.
 
     Columns in which every cell starts with a digit or is empty are aligned to the right.
     """
@@ -50,6 +63,7 @@ class Section:
     text: str = ""
     table: Table | None = None
     png: bytes | None = None
+    pictures: Sequence[Picture] = ()
 
 
 def write_report(path: Path, *, title: str, summary: Sequence[tuple[str, str]], sections: Sequence[Section]) -> None:
@@ -90,10 +104,19 @@ def _section(section: Section) -> str:
     if section.table:
         parts.append(f'<div class="wide">{_table(*section.table)}</div>')
     if section.png:
-        data = base64.b64encode(section.png).decode()
-        picture = f'<img alt="{escape(section.heading)}" src="data:image/png;base64,{data}">'
-        parts.append(f'<div class="wide picture">{picture}</div>')
+        parts.append(f'<div class="wide picture">{_image(section.png, section.heading)}</div>')
+    if section.pictures:
+        parts.append(f'<div class="pictures">\n{"".join(map(_picture, section.pictures))}</div>')
     return "<section>\n" + "\n".join(parts) + "\n</section>\n"
+
+
+def _picture(picture: Picture) -> str:
+    below = f"<strong>{escape(picture.title)}</strong>\n{escape(picture.text)}"
+    return f"<figure>{_image(picture.png, picture.title)}<figcaption>{below}</figcaption></figure>\n"
+
+
+def _image(png: bytes, name: str) -> str:
+    return f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
