@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         import_weights,
         load,
         load_boxes,
+        load_captions,
         load_images,
         load_masks,
         predict,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from gipi.config import Config
     from gipi.errors import GipiError
     from gipi.lab import study
-    from gipi.looks import augmented, dense, exciting, features, fields, layers, mistakes, regions, why
+    from gipi.looks import augmented, dense, exciting, features, fields, layers, mistakes, regions, why, words
     from gipi.recipes import RECIPES
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _VERBS = (
     "resume",
     "load",
     "load_boxes",
+    "load_captions",
     "load_images",
     "load_masks",
     "evaluate",
@@ -49,7 +51,7 @@ _VERBS = (
     "recipe_for",
     "import_weights",
 )
-_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense", "regions")
+_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense", "regions", "words")
 _HOME = {
     **dict.fromkeys(_VERBS, "gipi.api"),
     **dict.fromkeys(_LOOKS, "gipi.looks"),
@@ -75,6 +77,7 @@ __all__ = [
     "layers",
     "load",
     "load_boxes",
+    "load_captions",
     "load_images",
     "load_masks",
     "mistakes",
@@ -85,6 +88,7 @@ __all__ = [
     "study",
     "train",
     "why",
+    "words",
 ]
 
 

@@ -13,6 +13,9 @@ from gipi.config import Config, Views
 from gipi.data.box_findings import BoxSurvey
 from gipi.data.box_layout import is_box_folder
 from gipi.data.box_survey import box_survey
+from gipi.data.caption_findings import CaptionSurvey
+from gipi.data.caption_layout import is_caption_folder
+from gipi.data.caption_survey import caption_survey
 from gipi.data.mask_findings import MaskSurvey
 from gipi.data.mask_layout import is_mask_folder
 from gipi.data.mask_survey import mask_survey
@@ -27,6 +30,9 @@ from gipi.preprocess import Preprocess
 from gipi.runs import Run, new_run_path
 from gipi.tasks.answers import Classification, read_files
 from gipi.tasks.boxes import load_boxes
+from gipi.tasks.captioner import Captioner, CaptionEvaluation
+from gipi.tasks.captioning import Captioning
+from gipi.tasks.captions import load_captions
 from gipi.tasks.choose import choose
 from gipi.tasks.classifier import Classifier, Evaluation
 from gipi.tasks.committee import Committee
@@ -45,6 +51,7 @@ from gipi.tasks.together import check_processes, train_together
 from gipi.tasks.training import Echo, for_processes, train_one
 
 Models = str | Path | Sequence[str | Path]
+Loaded = Captioner | Classifier | Detector | Segmenter
 
 
 def train(
@@ -150,14 +157,10 @@ def resume(
 
 
 @overload
-def load(model: str | Path, *, place: Place | None = None) -> Classifier | Detector | Segmenter: ...
+def load(model: str | Path, *, place: Place | None = None) -> Loaded: ...
 @overload
-def load(
-    model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Classifier | Committee | Detector | Segmenter: ...
-def load(
-    model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Classifier | Committee | Detector | Segmenter:
+def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Loaded | Committee: ...
+def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Loaded | Committee:
     """A model file, a run folder or a shipped model, ready to predict; in float32 on the CPU unless `place` says otherwise.
 
     Several classifiers of the same classes answer together with the mean of their probabilities, or what most of them say with
@@ -182,8 +185,8 @@ def load(
 
 def evaluate(
     model: Models, data: str, *, split: str = "test", vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Evaluation | DetectEvaluation | SegmentEvaluation:
-    """Score of a model, or of several as in `load`, on a data set of the catalogue or one's own: pictures, masks, boxes.
+) -> Evaluation | DetectEvaluation | SegmentEvaluation | CaptionEvaluation:
+    """Score of a model, or of several as in `load`, on a data set of the catalogue or one's own.
 
     Raises ConfigError if its classes or sizes are not the model's, DataError if it cannot be had.
     """
@@ -192,15 +195,19 @@ def evaluate(
         return loaded.evaluate(load_masks(data, split))
     if isinstance(loaded, Detector):
         return loaded.evaluate(load_boxes(data, split))
+    if isinstance(loaded, Captioner):
+        return loaded.evaluate(load_captions(data, split, side=loaded.card.image[1:]))
     return loaded.evaluate(load_images(data, split, short=loaded.short))
 
 
-def check(data: Path) -> Survey | BoxSurvey | MaskSurvey:
-    """What there is in a folder of pictures, or a CSV file of them, or in images with masks or boxes, and what hinders training:
-    `.text()`, `.json()`.
+def check(data: Path) -> Survey | BoxSurvey | CaptionSurvey | MaskSurvey:
+    """What there is in a folder of pictures, or a CSV file of them, or in images with masks, boxes or captions, and what hinders
+    training: `.text()`, `.json()`. Of a folder with boxes and captions, as COCO's, it tells the boxes; name the file of captions.
     """
     if is_box_folder(data):
         return box_survey(data)
+    if is_caption_folder(data):
+        return caption_survey(data)
     return mask_survey(data) if is_mask_folder(data) else survey(data)
 
 
@@ -212,10 +219,15 @@ def predict(
     tta: Views = "none",
     score: float | None = None,
     overlap: float | None = None,
-) -> Iterator[tuple[Path, Classification | Detection | Segmentation | DataError]]:
+    beam: int | None = None,
+    best: int | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+) -> Iterator[tuple[Path, Captioning | Classification | Detection | Segmentation | DataError]]:
     """An answer for each file, or the error that kept it from one; one bad file does not stop the others. Models as in `load`.
 
-    score, overlap: of a detector, see `Detector.threshold`; ConfigError for other models.
+    score, overlap: of a detector, see `Detector.threshold`.  beam, best, temperature, seed: of a captioner, see `Speech`.
+    ConfigError for other models.
     Pictures are read some at once, in the number format in which this CPU is fastest.
     """
     files, loaded = list(files), load(model, vote=vote, tta=tta, place=decide_place(device="cpu"))
@@ -223,13 +235,25 @@ def predict(
         loaded.threshold(score=score, overlap=overlap)
     elif score is not None or overlap is not None:
         raise ConfigError(f"--score and --overlap are for detectors: {model} draws no boxes, leave them out")
+    if isinstance(loaded, Captioner):
+        loaded.speak(beam=beam, best=best, temperature=temperature, seed=seed)
+    elif any(value is not None for value in (beam, best, temperature, seed)):
+        raise ConfigError(
+            f"--beam, --best, --temperature and --seed are for captioners: {model} writes no sentences, leave them out"
+        )
     loaded.expect(len(files))
     yield from read_files(loaded, files)
 
 
 def export(model: str | Path, out: Path, *, check: Path | None = None) -> Exported:
-    """Write a model as one ONNX file, compared with our own answers before: see `tasks/export.py`, which says what is raised."""
-    return export_model(load(model), out, check=check)
+    """Write a model as one ONNX file, compared with our own answers before: see `tasks/export.py`, which says what is raised.
+
+    Raises ConfigError for captioners, too.
+    """
+    loaded = load(model)
+    if isinstance(loaded, Captioner):
+        raise ConfigError(f"{model} says one word after another until it ends: that is a program, not one graph of ONNX")
+    return export_model(loaded, out, check=check)
 
 
 def import_weights(net: str, source: str | Path, out: Path) -> Path:

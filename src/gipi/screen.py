@@ -6,7 +6,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-HEADLINES = {"accuracy": "accuracy", "mean_iou": "mean IoU", "ap": "AP", "ap50": "AP50"}  # of each kind
+HEADLINES = {
+    "accuracy": "accuracy",
+    "mean_iou": "mean IoU",
+    "ap": "AP",
+    "ap50": "AP50",
+    "bleu4": "BLEU-4",
+    "exact": "exact",
+}  # of each kind
 
 
 def headline(row: Mapping[str, Any]) -> list[str]:

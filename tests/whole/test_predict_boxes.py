@@ -124,7 +124,7 @@ def test_thresholds_reach_the_model(finder, here, capsys):
         ),
         (["c.safetensors", "a.png", "--overlap", "0.3"], r"--overlap 0\.3 is for a detector"),
         (["s.safetensors", "a.png", "--coco", "x.json"], r"--coco x\.json is for a detector"),
-        (["c.safetensors", "a.png", "-o", "out"], "--out out is where a segmentation model or a detector draws"),
+        (["c.safetensors", "a.png", "-o", "out"], "--out out is where a segmentation model, a detector or a captioner draws"),
         (
             ["c.safetensors", "a.mp4"],
             r"a\.mp4 is a video: c\.safetensors reads pictures, a segmentation model or a detector both",

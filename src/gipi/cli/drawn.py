@@ -1,4 +1,4 @@
-"""What `gipi predict` writes of models that draw: masks and boxes over pictures, videos, COCO's files of boxes."""
+"""What `gipi predict` writes of models that draw: masks, boxes and sentences on pictures, videos, COCO's files of boxes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Of a kind of model. does: in words.  name: of the folder if none is given, and of a video behind its own name.
+    """Of a kind of model. does: in words.  name: of the folder if none is given, and of a video behind its own name; "" for one
+    that draws only where it is told to, and no videos.
 
     what: is drawn of pictures.  endings: of the names of those files, behind the picture's name.
     """
@@ -36,7 +37,12 @@ class Drawing:
 DRAWINGS = {
     "segment": Drawing("names pixels", "segmented", "masks and overlays", ("", "-overlay")),
     "detect": Drawing("finds boxes", "detected", "pictures with their boxes", ("",)),
+    "caption": Drawing("writes sentences", "", "pictures with their sentences", ("", "-words")),
 }
+OF_KIND = {
+    "detect": ("a detector", ("score", "overlap", "coco")),
+    "caption": ("a captioner", ("beam", "best", "temperature", "seed")),
+}  # what some flags of `gipi predict` are for
 
 
 def check_kinds(args: PredictArgs, kinds: Sequence[tuple[str, str]], files: Sequence[Path]) -> None:
@@ -46,12 +52,13 @@ def check_kinds(args: PredictArgs, kinds: Sequence[tuple[str, str]], files: Sequ
         name, does = drawer[0], DRAWINGS[drawer[1]].does
         raise ConfigError(f"{name} {does}: answering with several models, --vote and --tta are for classifiers")
     does = DRAWINGS[drawer[1]].does if drawer else "names what is in a picture"
-    for flag, value in (("score", args.score), ("overlap", args.overlap), ("coco", args.coco)):
-        if value is not None and (not drawer or drawer[1] != "detect"):
-            raise ConfigError(f"--{flag} {value} is for a detector; {args.model} {does}")
+    for kind, (what, flags) in OF_KIND.items():
+        for flag in flags:
+            if (value := getattr(args, flag)) is not None and (not drawer or drawer[1] != kind):
+                raise ConfigError(f"--{flag} {value} is for {what}; {args.model} {does}")
     if args.out is not None and not drawer:
-        raise ConfigError(f"--out {args.out} is where a segmentation model or a detector draws; {args.model} {does}")
-    if video and not drawer:
+        raise ConfigError(f"--out {args.out} is where a segmentation model, a detector or a captioner draws; {args.model} {does}")
+    if video and not (drawer and DRAWINGS[drawer[1]].name):
         raise ConfigError(f"{video} is a video: {args.model} reads pictures, a segmentation model or a detector both")
     if video and args.coco:
         raise ConfigError(f"--coco {args.coco} is for pictures, and {video} is a video: leave one of them out")

@@ -23,6 +23,7 @@ PICTURES = {
     "exciting": "DATA",
     "dense": "IMAGE",
     "regions": "IMAGE",
+    "words": "IMAGE",
     "augment": "RECIPE",
 }
 
@@ -54,6 +55,9 @@ class InspectArgs:
     ] = None
     regions: Annotated[
         Path | None, arg(help="draw how a detector comes from regions of this picture to boxes, stage by stage", metavar="IMAGE")
+    ] = None
+    words: Annotated[
+        Path | None, arg(help="draw where in this picture a captioner that attends looks at each word", metavar="IMAGE")
     ] = None
     augment: Annotated[
         str | None, arg(help="draw training images as this recipe augments them; takes no MODEL", metavar="RECIPE")
@@ -87,20 +91,17 @@ def inspect(argv: list[str]) -> int:
         raise ConfigError(f"--augment draws the recipe's training images, whatever the model: leave {args.model!r} out")
     elif args.mistakes is not None:
         picture = looks.mistakes(args.model, args.mistakes)
-    elif args.features is not None:
-        picture = looks.features(args.model, args.features)
-    elif args.fields is not None:
-        picture = looks.fields(args.model, args.fields)
     elif args.why is not None:
         picture = looks.why(args.model, args.why, label=args.label)
     elif args.exciting is not None:
         picture = looks.exciting(args.model, args.exciting, layer=args.layer, channel=args.channel)
-    elif args.regions is not None:
-        picture = looks.regions(args.model, args.regions)
     elif args.dense is not None:
         found, picture = looks.dense(args.model, args.dense)
         told = found.json()
         print(*([] if args.json else [found.text(), ""]), sep="\n", end="")
+    elif asked:
+        draw = {"features": looks.features, "fields": looks.fields, "regions": looks.regions, "words": looks.words}[asked[0]]
+        picture = draw(args.model, getattr(args, asked[0]))
     else:
         table = looks.layers(args.model)
         print_json(table.json()) if args.json else print(table.text())

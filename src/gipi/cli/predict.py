@@ -1,4 +1,4 @@
-"""gipi predict: what is in pictures; where, in pictures or a video."""
+"""gipi predict: what is in pictures, in words or sentences; where, in pictures or a video."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from tyro.conf import Positional, arg
 
 from gipi import catalog
 from gipi.cli.common import Json, Model, parse, print_json
-from gipi.cli.drawn import DRAWINGS, Coco, Drawing, check_kinds, draw_video, saved
+from gipi.cli.drawn import DRAWINGS, Coco, Drawing, check_kinds, draw_video
 from gipi.cli.inputs import inputs, is_video, outputs
+from gipi.cli.told import told
 from gipi.cli.use import Tta, Vote, named, one_or_several
 from gipi.errors import ConfigError, GipiError
 
 if TYPE_CHECKING:
-    from gipi.api import Classification, Detector, Segmenter
-
-FEW = 10  # classes; of more, the likeliest are shown, down to
-FAINT = 0.001  # probability
+    from gipi.api import Detector, Segmenter
 
 
 @dataclass(frozen=True)
 class PredictArgs:
     """Read pictures: PNG, JPEG, WebP, BMP, GIF or TIFF, photographed, scanned or drawn, or all in a folder.
 
-    A segmentation model names every pixel, a detector finds boxes: of pictures or of a video, MP4, MOV, MKV, AVI or WebM.
+    A segmentation model names every pixel, a detector finds boxes: of pictures or of a video, MP4, MOV, MKV, AVI or WebM. A
+    captioner says in a sentence what a picture shows.
     """
 
     model: Positional[Model]
@@ -44,7 +43,8 @@ class PredictArgs:
         arg(
             aliases=["-o"],
             help="of a segmentation model: the folder of masks and overlays (segmented), or the video (NAME-segmented.mp4); "
-            "of a detector: the folder of pictures with their boxes (detected), or the video (NAME-detected.mp4)",
+            "of a detector: the folder of pictures with their boxes (detected), or the video (NAME-detected.mp4); "
+            "of a captioner: the folder of pictures with their sentences, if they are to be drawn",
         ),
     ] = None
     score: Annotated[
@@ -65,6 +65,18 @@ class PredictArgs:
             metavar="FILE.json",
         ),
     ] = None
+    beam: Annotated[
+        int | None,
+        arg(help="of a captioner: sentences that its search keeps at a time; 5 if not given, 1 is fastest", metavar="N"),
+    ] = None
+    best: Annotated[
+        int | None, arg(help="of a captioner: tell so many sentences, best first, with their log-probabilities", metavar="N")
+    ] = None
+    temperature: Annotated[
+        float | None,
+        arg(help="of a captioner: draw its words at random; 1 as it believes, less is surer, more is wilder", metavar="T"),
+    ] = None
+    seed: Annotated[int | None, arg(help="with --temperature: of its random numbers; 0 if not given", metavar="N")] = None
     vote: Vote = False
     tta: Tta = "none"
     json: Json = False
@@ -84,46 +96,36 @@ def predict(argv: list[str]) -> int:
     drawing, coco = DRAWINGS.get(card.kind), Coco(args.coco) if args.coco else None
     if drawing and any(map(is_video, files)):
         return _video(args, files, drawing)
-    folder = args.out or Path(drawing.name if drawing else "")
-    outs = outputs(files, folder, drawing.endings) if drawing else {}
+    folder = args.out or (Path(drawing.name) if drawing and drawing.name else None)
+    outs = outputs(files, folder, drawing.endings) if drawing and folder else {}
     rows: list[dict[str, Any]] = []
     extra: dict[str, Any] = named(models, args.vote, args.tta) if len(models) > 1 or args.tta != "none" else {}
-    answers = api.predict(one_or_several(models), files, vote=args.vote, tta=args.tta, score=args.score, overlap=args.overlap)
+    answers = api.predict(
+        one_or_several(models), files, vote=args.vote, tta=args.tta, score=args.score, overlap=args.overlap,
+        beam=args.beam, best=args.best, temperature=args.temperature, seed=args.seed,
+    )  # fmt: skip
     for number, (file, answer) in enumerate(answers, 1):
         if isinstance(answer, GipiError):
             rows.append({"file": str(file), "error": str(answer)})
             print(f"gipi: {answer}", file=sys.stderr)
             continue
-        if isinstance(answer, api.Classification):
-            text = ", ".join(f"{label} ({score:.1%})" for label, score in _shown(answer))
-        elif isinstance(answer, api.Segmentation):
-            extra = saved(outs[file], {"mask": answer.index_image(), "overlay": answer.draw()})
-            text = ", ".join(map(str, answer.areas))
-        else:
-            extra, text = {**saved(outs[file], {"drawn": answer.draw()}), "image_id": number}, str(answer)
+        lines, pictures = told(answer, outs.get(file, ()), scores=args.best is not None)
+        rows.append({"file": str(file), **answer.json(), **extra, **pictures})
+        if isinstance(answer, api.Detection):
+            rows[-1]["image_id"] = number
             if coco:
                 coco.add(number, file, answer)
-        rows.append({"file": str(file), **answer.json(), **extra})
         if not args.json:
-            print(f"{file}: {text}")
+            print(*(f"{file}: {line}" for line in lines), sep="\n")
     if coco:
         coco.write(card.classes)
     if args.json:
         print_json(rows)
-    elif drawing:
+    elif drawing and folder:
         print(f"{drawing.what} are in {folder}", file=sys.stderr)
         if coco:
             print(f"COCO results are in {coco.path}, the images' names in {coco.beside}", file=sys.stderr)
     return 1 if any("error" in row for row in rows) else 0
-
-
-def _shown(answer: Classification) -> list[tuple[str, float]]:
-    """Of many classes the likeliest five, of few the answer alone. A vote's answer stands first, likeliest or not."""
-    answered = (answer.label, answer.score)
-    if len(answer.probabilities) <= FEW:
-        return [answered]
-    others = [(label, score) for label, score in answer.top() if label != answer.label and score >= FAINT]
-    return [answered, *others][:5]
 
 
 def _is_model(word: str) -> bool:

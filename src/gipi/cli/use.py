@@ -28,7 +28,14 @@ WORDS = {
     "ar100": "AR100",
     "voc_ap": "VOC AP",
     "voc_ap11": "VOC AP of 11 points",
-}  # of metrics
+    "bleu1": "BLEU-1",
+    "bleu2": "BLEU-2",
+    "bleu3": "BLEU-3",
+    "bleu4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "exact": "exact",
+}  # of metrics that are shares
+PLAIN = {"loss": "loss", "cider": "CIDEr-D", "perplexity": "perplexity"}  # of those that are not
 MODELS = "model files, run folders or names of shipped models; several answer together with the mean of their probabilities"
 Vote = Annotated[bool, arg(help="take the answer that most of the models give, not that of the mean probabilities")]
 Tta = Annotated[Views, arg(help="average over a picture and it moved by a pixel each way (shift) or mirrored (flip)")]
@@ -40,7 +47,7 @@ class EvalArgs:
 
     models: Positional[Annotated[tuple[str, ...], arg(help=MODELS, metavar="MODEL")]]
     data: Annotated[str, arg(help="a data set of the catalogue (see: gipi list)")] = "mnist"
-    split: Annotated[str, arg(help="test or train; of masks and boxes, validation too")] = "test"
+    split: Annotated[str, arg(help="test or train; of masks, boxes and captions, validation too")] = "test"
     vote: Vote = False
     tta: Tta = "none"
     json: Json = False
@@ -59,7 +66,7 @@ def evaluate(argv: list[str]) -> int:
         print_json({**result, "count": count, "data": args.data, "split": args.split, **named(args.models, args.vote, args.tta)})
     else:
         scores = ", ".join(
-            f"{name} {value:.4f}" if name == "loss" else f"{WORDS[name]} {value:.2%}" for name, value in result.items()
+            f"{PLAIN[name]} {value:.4f}" if name in PLAIN else f"{WORDS[name]} {value:.2%}" for name, value in result.items()
         )
         together = (", by vote" if args.vote else "") + (f", tta {args.tta}" if args.tta != "none" else "")
         print(f"{', '.join(args.models)} on {args.data} ({args.split}, {count:,} images{together}): {scores}")
