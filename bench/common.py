@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -99,3 +100,23 @@ def bf16_units() -> str:
     if torch.cpu._is_amx_tile_supported():
         return ", with AMX"
     return ", AVX512-BF16, no AMX" if torch.cpu._is_avx512_bf16_supported() else ", no bf16 units"
+
+
+def card_scores(recipe: str, runs: Sequence[Run], names: Sequence[str]) -> list[Row]:
+    """A row for each score on the runs' cards, in percent, and one for the training time.
+
+    SystemExit for a run of another recipe and one that is not done.
+    """
+    for run in runs:
+        if run.config()["recipe"] != recipe or run.ended() != "done":
+            raise SystemExit(
+                f"{run.path} is a run of {run.config()['recipe']!r}, {run.ended()}: give finished runs of {recipe!r}"
+            )
+    split, note = f"{runs[0].config()['data']['name']} test", training_time(runs)
+    cards = [gipi.load(run.path).card for run in runs]
+    minutes = [run.rows()[-1]["time_s"] / 60 for run in runs]
+    rows = [
+        row(f"{recipe}: {name}", [100 * card.metrics[name] for card in cards], "%", split=split, note=note, mean=True)
+        for name in names
+    ]
+    return [*rows, row(f"{recipe}: training", minutes, "min", note=note, mean=True)]

@@ -1,7 +1,7 @@
 """Write the tables and the figure of docs/nets.md: python bench/landmarks.py [--check].
 
-Sizes are the catalogue's, scores the published ones; nothing is trained. The tables stand behind `<!-- nets -->` and
-`<!-- segment -->`, up to `<!-- end -->`. With --check nothing is written, and a difference is exit code 1.
+Sizes are the catalogue's, scores the published ones; nothing is trained. The tables stand behind `<!-- nets -->`,
+`<!-- segment -->` and `<!-- caption -->`, up to `<!-- end -->`. With --check nothing is written, and a difference is exit code 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gipi.inspect.study import COLOURS, MARKS
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, FIGURE = DOCS / "nets.md", DOCS / "images" / "landmarks.png"
 HEAD = "| net | year | depth | parameters | multiply-adds | top-1 % | top-5 % | source |\n|---|---|--:|--:|--:|--:|--:|---|"
-SEGMENT_HEAD = "| net | year | depth | parameters | multiply-adds | image | source |\n|---|---|--:|--:|--:|---|---|"
+KIND_HEAD = "| net | year | depth | parameters | multiply-adds | image | source |\n|---|---|--:|--:|--:|---|---|"
 ROWS = {name: net for name, net in net_rows().items() if net["kind"] == "classify" and net["input"] == NETS["alexnet"].input}
 # Where the labels of each family stand, in points from its marks, for each panel.
 PLACES = {
@@ -46,11 +46,11 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def segment_table() -> str:
-    """Markdown, a line a net that names pixels."""
-    lines = [SEGMENT_HEAD]
+def kind_table(kind: str) -> str:
+    """Markdown, a line a net of a kind, such as those that name pixels."""
+    lines = [KIND_HEAD]
     for name, net in net_rows().items():
-        if net["kind"] == "segment":
+        if net["kind"] == kind:
             sizes = f"{net['parameters']:,}", brief(net["multiply_adds"]), f"{net['input'][1]}x{net['input'][2]}"
             lines.append(f"| {' | '.join((f'`{name}`', str(net['year']), str(net['depth']), *sizes, net['source']))} |")
     return "\n".join(lines)
@@ -119,7 +119,9 @@ def _family(ax: Axes, name: str, measure: str, place: tuple[int, int], colour: s
 
 def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    new = filled(filled(text, "nets", table()), "segment", segment_table())
+    new = filled(text, "nets", table())
+    for kind in ("segment", "caption"):
+        new = filled(new, kind, kind_table(kind))
     if "--check" in sys.argv:
         if new != text:
             sys.exit(f"{PAGE.name} is not what catalogue and published scores say: run python bench/landmarks.py")

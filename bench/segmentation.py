@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 import gipi
-from common import Row, over_seeds, row, training_time, write
+from common import Row, card_scores, over_seeds, row, write
 from gipi.config import Config
 from gipi.engine.place import decide_place
 from gipi.ops.segmentation import VOID
@@ -24,23 +24,6 @@ from gipi.tasks.masks import load_masks
 from gipi.tasks.segmenter import Segmenter
 
 SCORES = ("mean_iou", "pixel_accuracy", "class_accuracy", "boundary_f1")
-
-
-def scores(recipe: str, runs: list[Run]) -> list[Row]:
-    """A row for each score and one for the training time; SystemExit for a run of another recipe and one that is not done."""
-    for run in runs:
-        if run.config()["recipe"] != recipe or run.ended() != "done":
-            raise SystemExit(
-                f"{run.path} is a run of {run.config()['recipe']!r}, {run.ended()}: give finished runs of {recipe!r}"
-            )
-    split, note = f"{runs[0].config()['data']['name']} test", training_time(runs)
-    cards = [gipi.load(run.path).card for run in runs]
-    minutes = [run.rows()[-1]["time_s"] / 60 for run in runs]
-    rows = [
-        row(f"{recipe}: {name}", [100 * card.metrics[name] for card in cards], "%", split=split, note=note, mean=True)
-        for name in SCORES
-    ]
-    return [*rows, row(f"{recipe}: training", minutes, "min", note=note, mean=True)]
 
 
 def beside_sklearn(recipe: str, run: Run) -> Row:
@@ -68,7 +51,7 @@ def main() -> None:
     runs = [Run.open(path) for path in asked.runs] or over_seeds(asked.recipe, asked.seeds)
     if not runs:
         raise SystemExit(f"{asked.recipe}: another process is at the other seeds")
-    write("segmentation", [*scores(asked.recipe, runs), beside_sklearn(asked.recipe, runs[0])], keep=True)
+    write("segmentation", [*card_scores(asked.recipe, runs, SCORES), beside_sklearn(asked.recipe, runs[0])], keep=True)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,20 @@ LINES = (
     ("proposals", "bccd: OpenCV fast, 500 pixels, processor time", "OpenCV's fast mode", "OpenCV의 fast 모드", ""),
     ("boxes", "NMS of 2,000 scattered boxes", "non-maximum suppression of 2,000 boxes", "상자 2,000개의 비최대 억제(NMS)", "<= 15 ms"),
     ("boxes", "RoIAlign, float32", "RoIAlign of 512 regions, 200x304x256 map", "RoIAlign, 영역 512개, 200x304x256 맵", "<= 150 ms"),
+    ("captioning", "attend-scenes: exact", "`attend-scenes`, sentences exactly right", "`attend-scenes`, 완전히 맞은 문장", ">= 95 %"),
+    ("captioning", "attend-scenes: training", "its training", "그 학습", "<= 8 min"),
+    ("captioning", "nic-flickr8k: bleu4", "Flickr8k: `nic-flickr8k`, BLEU-4", "Flickr8k: `nic-flickr8k` BLEU-4", ">= 17.7 %"),
+    ("captioning", "nic-flickr8k: bleu1", "its BLEU-1", "그 BLEU-1", ">= 63 %"),
+    ("captioning", "nic-flickr8k: cider", "its CIDEr-D", "그 CIDEr-D", ""),
+    ("captioning", "nic-flickr8k: training", "its training", "그 학습", "<= 120 min"),
+    ("captioning", "attend-flickr8k: bleu4", "Flickr8k: `attend-flickr8k`, BLEU-4", "Flickr8k: `attend-flickr8k` BLEU-4", ">= 21.3 %"),
+    ("captioning", "attend-flickr8k: bleu1", "its BLEU-1", "그 BLEU-1", ""),
+    ("captioning", "attend-flickr8k: cider", "its CIDEr-D", "그 CIDEr-D", ""),
+    ("captioning", "attend-flickr8k: copies of a training caption", "its captions that copy one of the training word for word", "그 문장 가운데 학습 문장을 그대로 옮긴 것", ""),
+    ("captioning", "attend-flickr8k: training", "its training", "그 학습", ""),
+    ("captioning", "attend-flickr8k: BLEU-4 off sacrebleu's", "its BLEU-4's difference from sacrebleu's", "sacrebleu의 BLEU-4와의 차이", "0"),
+    ("caption_speed", "NIC, fp32, beam 5", "captions from cached features, NIC, beam of 5, fp32", "저장해 둔 특징에서 문장 만들기, NIC, 빔 5, fp32", ">= 100 captions/s"),
+    ("caption_speed", "attention, fp32, beam 5", "the same, a net that attends", "같은 것, 어텐션을 쓰는 신경망", ">= 100 captions/s"),
     ("inference", "resnet18, batch 1, gipi over ONNX Runtime, fp32", "ResNet-18 inference, batch 1, over ONNX Runtime fp32", "ResNet-18 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 1, gipi over ONNX Runtime, fp32", "ResNet-50 inference, batch 1, over ONNX Runtime fp32", "ResNet-50 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 32, gipi over ONNX Runtime, fp32", "the same, batch 32", "같은 것, 배치 32", ">= 4 x with AMX"),
@@ -102,7 +116,10 @@ LINES = (
     ("startup", "gipi predict, one image, cold", "`gipi predict`, one picture, cold", "`gipi predict` 그림 한 장, 첫 실행", "<= 2.5 s"),
     ("startup", "peak memory of MNIST training", "peak memory of MNIST training", "MNIST 학습의 최대 메모리", "<= 1.2 GiB"),
 )  # fmt: skip
-DIGITS = {"": 6, "%": 2, "s": 2, "s/image": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "frames/s": 2, "points": 4, "GiB": 2}
+DIGITS = {
+    "": 6, "%": 2, "% of all": 2, "of 10": 3, "s": 2, "s/image": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "captions/s": 0,
+    "frames/s": 2, "points": 4, "GiB": 2,
+}  # fmt: skip
 
 
 def table(page: str) -> str:
