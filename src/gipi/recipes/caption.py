@@ -13,19 +13,20 @@ _SCENES = Config(
     recipe="attend-scenes",
     kind="caption",
     net=NetConfig("attend-resnet18", _SMALL),
-    data=DataConfig("scenes", batch=16, augment=AugmentConfig(brightness=0.2, contrast=0.2)),
-    optim=OptimConfig("adamw", lr=2e-3, weight_decay=0.01, schedule="one-cycle", clip=5.0),
-    run=RunConfig(epochs=10),
+    data=DataConfig("scenes", batch=16, augment=AugmentConfig(shift_px=2, brightness=0.2, contrast=0.2)),
+    optim=OptimConfig("adamw", lr=5e-3, weight_decay=0.01, schedule="cosine", warmup=0.05, clip=5.0),
+    transfer=TransferConfig("faster-rcnn-scenes", first_rate=0.3),
+    run=RunConfig(epochs=5),
 )
 
 _FLICKR8K = Config(
     recipe="nic-flickr8k",
     kind="caption",
-    net=NetConfig("nic-mobilenet-v2"),
+    net=NetConfig("nic-mobilenet-v2", {"dropout": 0.3}),
     data=DataConfig("flickr8k", batch=8, least_count=5, augment=AugmentConfig(flip=0.5)),
     optim=OptimConfig("adamw", lr=1e-3, weight_decay=0.01, schedule="cosine", warmup=0.05, label_smoothing=0.1, clip=5.0),
     transfer=TransferConfig("imagenet", frozen=1.0),
-    run=RunConfig(epochs=20),
+    run=RunConfig(epochs=16),
 )
 
 CAPTION = {
@@ -44,7 +45,9 @@ CAPTION = {
         accuracy=None,
     ),
     "attend-flickr8k": Recipe(
-        replace(_FLICKR8K, recipe="attend-flickr8k", net=NetConfig("attend-mobilenet-v2"), run=RunConfig(epochs=10)),
+        replace(
+            _FLICKR8K, recipe="attend-flickr8k", net=NetConfig("attend-mobilenet-v2", {"dropout": 0.3}), run=RunConfig(epochs=5)
+        ),
         about="the same by a net that looks at each part of the photograph anew for every word",
         source="Xu et al., arXiv 1502.03044; training: ours",
         cost="2 CPU cores, about two hours",

@@ -49,7 +49,7 @@ class Caption:
         train, self._held_out, digest = training_captions(config.data)
         self._sentences = tuple(caption for each in train.captions for caption in each)
         vocabulary = Vocabulary.of(self._sentences, config.data.least_count)
-        check_augment(config, vocabulary)
+        check_augment(config, self._sentences)
         net, card = begin(config, train, vocabulary.words, digest)
         self.model = Captioner(net.train(), card, place)
         if config.run.sync_batchnorm and place.world > 1:

@@ -14,9 +14,9 @@ from gipi.data.caption_layout import find_captions, is_caption_folder
 from gipi.data.folder import find, of_split
 from gipi.data.mask_layout import find_masks, is_mask_folder
 from gipi.errors import DataError, WeightsError
-from gipi.ops.text import SIDES, tokens
 from gipi.recipes import RECIPES
 from gipi.tasks.pretrained import pretrained
+from gipi.tasks.worded import sided
 
 STEPS = 400  # of a training, about
 EPOCHS = 5, 60  # fewest, most
@@ -28,7 +28,6 @@ BOX_EPOCHS = 8, 60
 CAPTION_STEPS = 2000  # of a training of a captioner, about
 CAPTION_EPOCHS = 10, 100
 SPOKEN = 1000  # captions, for each time that a word must be in them to be learnt
-SIDED = 0.01  # share of the captions that tell left from right, above which no image is mirrored
 
 
 def choose(data: str) -> tuple[Config, str]:
@@ -120,8 +119,7 @@ def _choose_captions(data: str) -> tuple[Config, str]:
             transfer=TransferConfig(),
         )
         why = "ResNet-18 with half of its channels, since no ImageNet weights of mobilenet-v2 can be had"
-    sided = sum(not SIDES.isdisjoint(tokens(caption)) for caption in captions)
-    augment = replace(config.data.augment, flip=0.0) if sided > SIDED * len(captions) else config.data.augment
+    augment = replace(config.data.augment, flip=0.0) if sided(captions) else config.data.augment
     batch = max(1, min(config.data.batch, len(pairs) // 2))
     epochs = min(max(CAPTION_EPOCHS[0], round(CAPTION_STEPS * batch / len(pairs))), CAPTION_EPOCHS[1])
     least = max(1, min(config.data.least_count, len(captions) // SPOKEN))

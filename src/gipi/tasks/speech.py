@@ -12,7 +12,7 @@ from gipi.models.caption_net import CaptionNet
 from gipi.ops.text import LONGEST
 
 BEAM = 5  # unless said otherwise
-LENGTH = 0.7  # sentences are ranked by log-probability / words**LENGTH
+LENGTH = 0.0  # sentences are ranked by log-probability / words**LENGTH: by the sum, as in the paper
 MOST = 100  # sentences of a picture
 COOLEST, HOTTEST = 0.01, 100  # temperatures
 

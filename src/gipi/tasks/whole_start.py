@@ -14,13 +14,16 @@ from gipi.data.captions import CaptionSet
 from gipi.data.masks import MaskSet
 from gipi.errors import ConfigError, WeightsError
 from gipi.model import Card, fit_weights
+from gipi.models.backbone import Converted
 from gipi.models.caption_net import CaptionNet
 from gipi.models.kinds import build_net
 from gipi.ops.augment_boxes import fit_for_boxes
 from gipi.preprocess import Preprocess
 from gipi.tasks.pretrained import pretrained
+from gipi.tasks.state_dict import build_aside
 
 Args = dict[str, bool | int | float | str]
+BODY = {"width", "stem", "padding"}  # arguments of a body, by which its weights differ
 
 
 def check(config: Config) -> None:
@@ -55,8 +58,9 @@ def begin(
     classes: those of the data, or the words of its captions.
 
     `transfer.weights` may be a classifier's: those of the net's own backbone, such as VGG-16 for FCN; where a segmentation net
-    has as many classes, its last layer is taken over. Or those of a model of the same net, to train it further; where its classes
-    are others, the layers that score them begin anew, in nets that name them as FRESH.
+    has as many classes, its last layer is taken over. Or those of a model of another kind on the same backbone, whose body is
+    taken over: a captioner may begin with what a detector sees. Or those of a model of the same net, to train it further; where
+    its classes are others, the layers that score them begin anew, in nets that name them as FRESH.
     """
     args: Args = {**config.net.args, "classes": len(classes), "channels": 3}
     net = build_net(config.net.name, args)
@@ -104,21 +108,19 @@ def _too_small(net: nn.Module, height: int, width: int) -> str:
 
 
 def _fitting(net: nn.Module, name: str, args: Args, parent: Card) -> tuple[nn.Module, Args]:
-    """(the net, its arguments) with those of the parent's that it takes, too, such as its padding, unless they are set.
-
-    A classifier's dropout is in front of its own head, and not taken over.
-    """
-    allowed = inspect.signature(catalog.resolve(catalog.NETS[name].factory)).parameters
-    fitted = {
-        key: value for key, value in parent.args.items() if key in allowed and (key != "dropout" or parent.net == name)
-    } | args
+    """(the net, its arguments) with those of the parent's that it takes, too, unless they are set; of another net, its body's."""
+    allowed = {*inspect.signature(catalog.resolve(catalog.NETS[name].factory)).parameters}
+    taken = allowed if parent.net == name else allowed & BODY
+    fitted = {key: value for key, value in parent.args.items() if key in taken} | args
     return (net, args) if fitted == args else (build_net(name, fitted), fitted)
 
 
 def _start_from(
     net: nn.Module, weights: dict[str, Tensor], parent: Card, name: str, classes: tuple[str, ...], source: str
 ) -> None:
-    """Load the weights of a classifier of the net's origin, or of a model of the same net but for what scores other classes."""
+    """Load the weights of the net's origin, or of the body of another model on it, or of a model of the same net but for what
+    scores other classes.
+    """
     if parent.net == name:
         fresh = () if parent.classes == classes else net.FRESH
         own = {key: value for key, value in net.state_dict().items() if key.startswith(fresh)}  # pyright: ignore[reportArgumentType]
@@ -126,11 +128,20 @@ def _start_from(
             raise ConfigError(f"{source} is {name} for {', '.join(parent.classes)}; this training is for {', '.join(classes)}")
         fit_weights(net, {**weights, **own}, source)
         return
-    if parent.net != net.origin:
+    known = weights if parent.net == net.origin else _body(weights, parent, str(net.origin))
+    if not known:
         raise ConfigError(f"{source} is {parent.net}; {name!r} starts from {net.origin or 'no classifier'}")
     try:
-        taken = net.from_classifier(weights)  # pyright: ignore[reportCallIssue]
+        taken = net.from_classifier(known)  # pyright: ignore[reportCallIssue]
     except ValueError as error:
         raise WeightsError(f"{source} does not fit {name!r}: {error}") from error
     with torch.no_grad():
         net.load_state_dict(taken)
+
+
+def _body(weights: dict[str, Tensor], parent: Card, origin: str) -> dict[str, Tensor]:
+    """What a model on that classifier's body hands over, by the classifier's names; empty if it is on another, or on none."""
+    other = build_aside(parent.net, parent.args)
+    if not isinstance(other, Converted) or other.origin != origin:
+        return {}
+    return {old: weights[new] for new, old in other.names().items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from gipi.config import AugmentConfig, Config
 from gipi.errors import ConfigError, GipiWarning
-from gipi.ops.text import SIDES, Vocabulary
+from gipi.ops.text import SIDES, tokens
+
+SIDED = 0.01  # share of the captions that may tell left from right
 
 
 class CaptionBatch(NamedTuple):
@@ -32,7 +35,12 @@ class Worded:
         return len(self.images)
 
 
-def check_augment(config: Config, vocabulary: Vocabulary) -> None:
+def sided(captions: Sequence[str]) -> bool:
+    """Whether captions tell left from right, which a mirror makes wrong: more than SIDED of them do."""
+    return sum(not SIDES.isdisjoint(tokens(caption)) for caption in captions) > SIDED * len(captions)
+
+
+def check_augment(config: Config, captions: Sequence[str]) -> None:
     """Raises ConfigError for changes that a frozen encoder does not see; warns of a mirror where captions tell sides."""
     change = config.data.augment
     if config.transfer.frozen == 1 and replace(change, flip=0.0) != AugmentConfig():
@@ -40,11 +48,11 @@ def check_augment(config: Config, vocabulary: Vocabulary) -> None:
             "transfer.frozen 1 lets the encoder see every image once, and mirrored once: of data.augment only flip is possible "
             "with it; leave the others 0, or give a lower transfer.frozen"
         )
-    if change.flip and (sides := SIDES & {*vocabulary.words}):
+    if change.flip and sided(captions):
         warnings.warn(
             GipiWarning(
-                f"data.augment.flip {change.flip} mirrors images whose captions have the words {', '.join(sorted(sides))}, which "
-                "a mirror makes wrong; leave it 0 where sides matter"
+                f"data.augment.flip {change.flip} mirrors images, and more than {SIDED:.0%} of the captions have the words "
+                f"{' or '.join(sorted(SIDES))}, which a mirror makes wrong: leave it 0 where sides matter"
             ),
             stacklevel=2,
         )
