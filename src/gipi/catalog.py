@@ -153,6 +153,7 @@ SHIPPED = {
     "deepconvnet-mnist": Shipped("deepconvnet-mnist", "reads a handwritten digit"),
     "fcn-scenes": Shipped("fcn-scenes", "finds the pixels of handwritten digits before cluttered grounds"),
     "faster-rcnn-scenes": Shipped("faster-rcnn-scenes", "finds handwritten digits before cluttered grounds, and reads them"),
+    "attend-scenes": Shipped("attend-scenes", "says which handwritten digits lie where before cluttered grounds"),
     "digitnet-mnist": Shipped("digitnet-mnist", "reads a handwritten digit, by another net"),
     "digitnet-tiny-mnist": Shipped("digitnet-tiny-mnist", "reads a handwritten digit with 6,866 weights"),
 }

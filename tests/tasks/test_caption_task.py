@@ -19,7 +19,7 @@ from gipi.config import AugmentConfig, Config, DataConfig, NetConfig, OptimConfi
 from gipi.data.captions import CaptionSet
 from gipi.engine.place import decide_place
 from gipi.errors import ConfigError, DataError, GipiWarning, RunError, WeightsError
-from gipi.model import Card, load_model, read_card, save_model
+from gipi.model import WEIGHTS, Card, load_model, read_card, save_model
 from gipi.models.kinds import build_net
 from gipi.ops.caption_scores import caption_scores
 from gipi.ops.text import END, PAD, SPECIALS, Vocabulary, tokens
@@ -324,6 +324,26 @@ def test_it_starts_from_another_captioner_and_learns_its_own_words(config: Confi
     assert {name.partition(".")[0] for name in {*own} - kept} == {"embedding", "answer"}
     with pytest.raises(WeightsError, match="does not fit"):
         Caption(replace(config, net=NetConfig(ATTEND.name, {"width": 0.0625, "hidden": 20})), CPU)
+
+
+def test_it_starts_from_the_body_of_a_model_of_another_kind(config: Config, tmp_path: Path):
+    """A shipped detector on the same backbone: what it calls `backbone.body` is the encoder, to the bit; its head is left."""
+    shipped, card = load_model(WEIGHTS / "faster-rcnn-scenes.safetensors")
+    small = replace(config, data=replace(config.data, size=32), transfer=TransferConfig("faster-rcnn-scenes"))
+    net = NetConfig("nic-resnet18", {"width": 0.25, "stem": "small", **SPOKEN})
+    task = Caption(replace(small, net=net), CPU)
+    own = {name.removeprefix("encoder."): value for name, value in task.model.net.state_dict().items() if "encoder." in name}
+    theirs = {name.removeprefix("backbone."): value for name, value in shipped.items() if name.startswith("backbone.body.")}
+    assert own.keys() == theirs.keys()
+    assert len(own) > 100
+    assert all(torch.equal(value, theirs[name]) for name, value in own.items() if "num_batches" not in name)
+    assert (task.model.card.args["hidden"], card.args["hidden"]) == (SPOKEN["hidden"], 128)
+    assert (task.model.card.preprocess.mean, task.model.card.parents) == (card.preprocess.mean, ("faster-rcnn-scenes",))
+    unset = NetConfig("nic-resnet18")  # width and stem are the body's; `hidden` of a detector is not a captioner's
+    args = Caption(replace(small, net=unset), CPU).model.card.args
+    assert (args["width"], args["stem"], "hidden" in args) == (0.25, "small", False)
+    with pytest.raises(ConfigError, match="is faster-rcnn-resnet18-fpn; 'nic-vgg16' starts from vgg16"):
+        Caption(replace(small, net=NIC), CPU)
 
 
 @pytest.mark.skipif(not (REAL / "mobilenet_v2.safetensors").is_file(), reason="no imagenet_weights in $GIPI_DATA")

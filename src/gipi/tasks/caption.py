@@ -124,7 +124,7 @@ class Caption:
         encoder = self.model.net.get_submodule("encoder")
         encoder.train(not frozen).requires_grad_(not frozen)
         for layer in encoder.modules():
-            if isinstance(layer, nn.BatchNorm2d):
+            if isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm):
                 layer.eval()
 
     def _loss(self, part: CaptionBatch) -> tuple[Tensor, int, Metrics]:

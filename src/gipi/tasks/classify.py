@@ -120,7 +120,7 @@ class Classify:
         net.train(not frozen).requires_grad_(not frozen)
         net.head.train().requires_grad_(True)
         for layer in net.modules():
-            if isinstance(layer, nn.BatchNorm2d):
+            if isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm):
                 layer.eval()
 
     def _loss(self, part: ImageBatch) -> tuple[Tensor, int, Metrics]:
