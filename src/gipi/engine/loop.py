@@ -50,8 +50,8 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
                 log("validation", values(held_out))
             if milestone or stopping:
                 save(task, place, run, step, meter.elapsed_s(), window)
+                if window:  # half of one at a stop, to be seen now; a resume takes it back and logs the whole one
+                    log("train", values(together(window, place)) | meter.lap(step, Total(seen, place).wait()))
                 meter.pause()
-            if stopping and window:  # half a window, to be seen now; a resume takes it back and logs the whole one
-                log("train", values(together(window, place)) | meter.lap(step, Total(seen, place).wait()))
     agreed.settle()
     return next((name for name in everyone("".join(stop), place) if name), "")
