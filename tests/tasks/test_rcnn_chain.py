@@ -236,7 +236,7 @@ def test_regions_are_kept_by_the_pixels(tmp_path: Path, monkeypatch):
         ({"run": RunConfig(processes=2)}, "one process trains"),
         ({"run": RunConfig(members=2)}, "--members is for classifiers"),
         ({"net": NetConfig("rcnn-resnet81")}, "did you mean 'rcnn-resnet18'"),
-        ({"optim": OptimConfig(label_smoothing=0.1)}, "label-smoothing is for classifiers"),
+        ({"optim": OptimConfig(label_smoothing=0.1)}, "label-smoothing is for all kinds but detection"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(config: Config, change: dict[str, Any], says: str, tmp_path: Path):

@@ -124,7 +124,7 @@ def test_looks(run: Path, work: Path, table: Path, monkeypatch: pytest.MonkeyPat
         (("train", "attend-scenes", "--net", "resnet18"), "does classify, not caption"),
         (("train", "attend-scenes", "--data", "camvid"), "has no captions; those that have: flickr8k, scenes"),
         (("train", "attend-scenes", "--data.size", "32"), "has captions for images of 64x96 alone, not 32"),
-        (("train", "attend-scenes", "--transfer.frozen", "1"), "need weights to start from"),
+        (("train", "attend-scenes", "--transfer.frozen", "1"), "of data.augment only flip is possible"),
         (("train", "caption"), "name the folder of images and captions by --data"),
         (("train", "nic-flickr8k", "--data.augment.crop", "0.1", "--data", "{table}"), "of data.augment only flip is possible"),
         (("train", "segnet-scenes", "--data.least-count", "2"), "--data.least-count is for captioning"),

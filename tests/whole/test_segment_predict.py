@@ -128,7 +128,7 @@ def test_classifier_reads_folders_but_draws_nothing_and_reads_no_video(classifie
         photo(here / "folder" / f"{number}.png", number)
     assert predict([classifier, "folder"]) == 0
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [f"folder/{n}.png" for n in range(3)]
-    with pytest.raises(ConfigError, match="--out out is where a segmentation model or a detector draws"):
+    with pytest.raises(ConfigError, match="--out out is where a segmentation model, a detector or a captioner draws"):
         predict([classifier, "folder", "-o", "out"])
     with pytest.raises(ConfigError, match=r"road\.mp4 is a video"):
         predict([classifier, "road.mp4"])

@@ -31,7 +31,7 @@ from gipi.tasks.captioner import Captioner, Framed
 from gipi.tasks.captions import load_captions, training_captions
 from gipi.tasks.keep import Best, Course, followed, note_test, save_best
 from gipi.tasks.whole_start import begin, check
-from gipi.tasks.worded import CaptionBatch, Worded, check_augment
+from gipi.tasks.worded import CaptionBatch, Worded, check_frozen, warn_of_mirror
 
 log = logging.getLogger("gipi")
 
@@ -46,10 +46,11 @@ class Caption:
 
     def __init__(self, config: Config, place: Place) -> None:
         check(config)
+        check_frozen(config)
         train, self._held_out, digest = training_captions(config.data)
         self._sentences = tuple(caption for each in train.captions for caption in each)
         vocabulary = Vocabulary.of(self._sentences, config.data.least_count)
-        check_augment(config, self._sentences)
+        warn_of_mirror(config, self._sentences)
         net, card = begin(config, train, vocabulary.words, digest)
         self.model = Captioner(net.train(), card, place)
         if config.run.sync_batchnorm and place.world > 1:

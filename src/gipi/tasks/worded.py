@@ -40,18 +40,22 @@ def sided(captions: Sequence[str]) -> bool:
     return sum(not SIDES.isdisjoint(tokens(caption)) for caption in captions) > SIDED * len(captions)
 
 
-def check_augment(config: Config, captions: Sequence[str]) -> None:
-    """Raises ConfigError for changes that a frozen encoder does not see; warns of a mirror where captions tell sides."""
-    change = config.data.augment
-    if config.transfer.frozen == 1 and replace(change, flip=0.0) != AugmentConfig():
+def check_frozen(config: Config) -> None:
+    """Raises ConfigError for changes of images that an encoder that is frozen to the end does not see."""
+    if config.transfer.frozen == 1 and replace(config.data.augment, flip=0.0) != AugmentConfig():
         raise ConfigError(
             "transfer.frozen 1 lets the encoder see every image once, and mirrored once: of data.augment only flip is possible "
             "with it; leave the others 0, or give a lower transfer.frozen"
         )
-    if change.flip and sided(captions):
+
+
+def warn_of_mirror(config: Config, captions: Sequence[str]) -> None:
+    """A GipiWarning if images are mirrored whose captions tell left from right."""
+    flip = config.data.augment.flip
+    if flip and sided(captions):
         warnings.warn(
             GipiWarning(
-                f"data.augment.flip {change.flip} mirrors images, and more than {SIDED:.0%} of the captions have the words "
+                f"data.augment.flip {flip} mirrors images, and more than {SIDED:.0%} of the captions have the words "
                 f"{' or '.join(sorted(SIDES))}, which a mirror makes wrong: leave it 0 where sides matter"
             ),
             stacklevel=2,
