@@ -250,6 +250,9 @@ def test_one_image_is_too_few_unless_others_are_for_another_split(tmp_path: Path
     path = table(tmp_path / "table.csv", part(NAMES[:1]))
     with pytest.raises(DataError, match=r"has one image with captions, a.png: training and test need one each"):
         find_captions(path)
+    path.write_text(path.read_text() + "b.png\n")
+    with pytest.raises(DataError, match=r"training and test need one each; table\.csv, line \d+: "):
+        find_captions(path)  # why it is but one
     table(path, part(NAMES[:2]), {"a.png": "train", "b.png": "val"})
     assert names(path) == {"train": ["a.png"], "test": ["b.png"]}
 

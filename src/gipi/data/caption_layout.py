@@ -60,5 +60,6 @@ def find_captions(path: Path) -> CaptionFiles:
     if not any(entry.path.is_file() for entry in files.found.entries):
         raise DataError(f"{path} has captions of images that are not there: {listed([*files.captions])}; put them there")
     if splits <= {"train"} and len(files.found.entries) == 1:
-        raise DataError(f"{path} has one image with captions, {files.found.entries[0].name}: training and test need one each")
+        only = f"{path} has one image with captions, {files.found.entries[0].name}: training and test need one each"
+        raise DataError("; ".join([only, *why]))
     return files
