@@ -73,7 +73,7 @@ class Vocabulary:
         often = sorted((-count, word) for word, count in counts.items() if count >= least)
         if len(often) < 2:
             raise DataError(
-                f"of {len(counts):,} different words the captions have {len(often)} {least:,} times or more, "
+                f"{len(often)} of the captions' {len(counts):,} different words are there {least:,} times or more, "
                 "a vocabulary needs two; give more captions or set --data.least-count lower"
             )
         return Vocabulary((*SPECIALS, *(word for _, word in often)))
