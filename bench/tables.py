@@ -106,6 +106,33 @@ LINES = (
     ("captioning", "attend-flickr8k: BLEU-4 off sacrebleu's", "its BLEU-4's difference from sacrebleu's", "sacrebleu의 BLEU-4와의 차이", "0"),
     ("caption_speed", "NIC, fp32, beam 5", "captions from cached features, NIC, beam of 5, fp32", "저장해 둔 특징에서 문장 만들기, NIC, 빔 5, fp32", ">= 100 captions/s"),
     ("caption_speed", "attention, fp32, beam 5", "the same, a net that attends", "같은 것, 어텐션을 쓰는 신경망", ">= 100 captions/s"),
+    ("generation", "dcgan-mnist: frechet", "`dcgan-mnist`, Fréchet distance of 10,000 images by the features of `deepconvnet-mnist`", "`dcgan-mnist`, `deepconvnet-mnist`의 특징으로 잰 이미지 10,000장의 프레셰 거리", ""),
+    ("generation", "mnist, real images: frechet", "the same of real training images: the floor", "실제 학습 이미지의 같은 거리: 하한", ""),
+    ("generation", "plain DCGAN, mnist: frechet", "the same of the paper's recipe in plain PyTorch, trained as long", "논문의 방식대로 평범한 PyTorch로 같은 시간 학습한 것의 같은 거리", ""),
+    ("generation", "dcgan-mnist: frechet over the plain recipe's", "ours over that one's", "그것 대비 우리 거리", "<= 0.5 x"),
+    ("generation", "dcgan-mnist: precision", "its precision", "그 정밀도", ""),
+    ("generation", "dcgan-mnist: recall", "its recall", "그 재현율", ""),
+    ("generation", "dcgan-mnist: confidence", "mean confidence of the classifier in its images", "그 이미지에 대한 분류기의 평균 확신도", ">= 95 %"),
+    ("generation", "dcgan-mnist: least_class", "share of its rarest digit", "가장 드문 숫자의 비율", ">= 8 %"),
+    ("generation", "dcgan-mnist: most_class", "share of its commonest digit", "가장 흔한 숫자의 비율", "<= 12 %"),
+    ("generation", "dcgan-mnist: training", "its training", "그 학습", "<= 15 min"),
+    ("generation", "dcgan-mnist: training speed", "its training speed", "그 학습 속도", ""),
+    ("generation", "dcgan-mnist: training speed over the plain recipe's", "over the plain PyTorch's, by turns", "번갈아 잰 평범한 PyTorch 대비", ">= 1.5 x"),
+    ("generation", "dcgan-mnist: as_asked", "its images that the classifier reads as asked for", "분류기가 요청한 숫자로 읽은 이미지", ""),
+    ("generation", "dcgan-mnist: a DeepConvNet's accuracy", "DeepConvNet trained on 60,000 of its images alone, accuracy on the real MNIST", "그 이미지 60,000장만으로 학습한 DeepConvNet의 실제 MNIST 정확도", ">= 97 %"),
+    ("generation", "mnist, real images: a DeepConvNet's accuracy", "the same training on the 60,000 real images", "실제 이미지 60,000장으로 한 같은 학습", ""),
+    ("generation", "dcgan-mnist-unlabelled: frechet", "`dcgan-mnist-unlabelled`, which is not told the classes, Fréchet distance", "클래스를 알려 주지 않은 `dcgan-mnist-unlabelled`의 프레셰 거리", ""),
+    ("generation", "dcgan-mnist-unlabelled: frechet over the plain recipe's", "over the plain recipe's", "평범한 방식 대비", "<= 0.5 x"),
+    ("generation", "dcgan-mnist-unlabelled: least_class", "share of its rarest digit", "가장 드문 숫자의 비율", ">= 8 %"),
+    ("generation", "dcgan-mnist-unlabelled: most_class", "share of its commonest digit", "가장 흔한 숫자의 비율", "<= 12 %"),
+    ("generation", "dcgan-fashion: frechet", "`dcgan-fashion`, Fréchet distance by the features of `digitnet-fashion`", "`dcgan-fashion`, `digitnet-fashion`의 특징으로 잰 프레셰 거리", ""),
+    ("generation", "fashion-mnist, real images: frechet", "the same of real training images: the floor", "실제 학습 이미지의 같은 거리: 하한", ""),
+    ("generation", "dcgan-fashion: least_class", "share of its rarest class", "가장 드문 클래스의 비율", ""),
+    ("generation", "dcgan-fashion: most_class", "share of its commonest class", "가장 흔한 클래스의 비율", ""),
+    ("generation", "dcgan-fashion: a DeepConvNet's accuracy", "DeepConvNet trained on 60,000 of its images alone, accuracy on the real Fashion-MNIST", "그 이미지 60,000장만으로 학습한 DeepConvNet의 실제 Fashion-MNIST 정확도", ">= 80 %"),
+    ("generation", "fashion-mnist, real images: a DeepConvNet's accuracy", "the same training on the 60,000 real images", "실제 이미지 60,000장으로 한 같은 학습", ""),
+    ("generation_speed", "fp32, 2 threads, batch 256", "images of noise, `dcgan-mnist`, 2 threads, fp32", "잡음에서 이미지 만들기, `dcgan-mnist`, 스레드 2개, fp32", ">= 2,000 images/s"),
+    ("generation_speed", "bf16, 2 threads, batch 256", "the same, bf16", "같은 것, bf16", ">= 2,000 images/s"),
     ("inference", "resnet18, batch 1, gipi over ONNX Runtime, fp32", "ResNet-18 inference, batch 1, over ONNX Runtime fp32", "ResNet-18 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 1, gipi over ONNX Runtime, fp32", "ResNet-50 inference, batch 1, over ONNX Runtime fp32", "ResNet-50 추론, 배치 1, ONNX Runtime fp32 대비", ">= 4 x with AMX"),
     ("inference", "resnet50, batch 32, gipi over ONNX Runtime, fp32", "the same, batch 32", "같은 것, 배치 32", ">= 4 x with AMX"),
@@ -118,7 +145,7 @@ LINES = (
 )  # fmt: skip
 DIGITS = {
     "": 6, "%": 2, "% of all": 2, "of 10": 3, "s": 2, "s/image": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "captions/s": 0,
-    "frames/s": 2, "points": 4, "GiB": 2,
+    "frames/s": 2, "points": 4, "GiB": 2, "FD": 2,
 }  # fmt: skip
 
 
@@ -134,6 +161,7 @@ def table(page: str) -> str:
         if not found:
             continue
         row, digits = found[0], DIGITS[found[0]["unit"]]
+        digits += 2 * (row["unit"] == "x" and row["value"] < 0.1)
         value = f"{row['value']:,.{digits}f}" + (f" ± {row['spread']:.{digits}f}" if "spread" in row else "")
         note = f"; {row['note']}" if "seeds reached" in row["note"] else ""
         spread = f"{row['low']:,.{digits}f} to {row['high']:,.{digits}f}, n={row['n']}{note}" if row["n"] > 1 else ""

@@ -54,6 +54,8 @@ def test_the_facts_of_a_net_are_those_of_the_net_built(name: str):
     if fact.kind == "segment":
         classes = 21 if fact.input == (3, 224, 224) else 11  # of PASCAL VOC and CamVid
         assert logits.shape == (2, classes, *fact.input[1:])
+    elif fact.kind == "generate":
+        assert logits.shape == (2, 3, 64, 64), "the paper's images"
     elif fact.kind == "caption":
         assert logits.shape == (2, 3000), "the first word's"
     else:
@@ -188,7 +190,7 @@ def test_a_recipe_names_what_exists_and_fits(name: str):
     if config.data.name:  # else a folder, named when the recipe is used
         data = DATASETS[config.data.name]
         assert config.kind in data.factories
-        assert net.any_size or net.input[1:] == data.image[1:]
+        assert net.any_size or net.input[1:] == data.image[1:] or net.kind == "generate"
         assert config.data.batch <= data.train * (1 - config.data.holdout)
     assert set(config.net.args) <= set(inspect.signature(catalog.resolve(net.factory)).parameters)
 

@@ -57,6 +57,7 @@ def optims(draw: st.DrawFn) -> OptimConfig:
         label_smoothing=draw(real(0, 0.999999)),
         clip=draw(real(0, 1e6)),
         accumulate=draw(st.integers(1, 1_000_000)),
+        beta1=draw(real(0, 0.999999)) if name in ("adam", "adamw") else 0.9,
     )
 
 

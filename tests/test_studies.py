@@ -34,7 +34,7 @@ def test_claims_compare_what_the_study_has(name: str):
     assert len(set(names)) == len(names)
     for claim in study.claims:
         assert claim.better != claim.worse
-        assert claim.measure in ("accuracy", *COSTS)
+        assert claim.measure in (*study.scores, *COSTS)
         for side in (claim.better, claim.worse):
             of_series = [one for one in study.variants if one.series == side]
             assert side in names or of_series, f"{side} is neither a variant nor a series"
@@ -130,6 +130,6 @@ def test_all_fixed_initial_spreads_are_built():
 
 
 def test_the_list_says_each_study():
-    assert set(STUDIES) == {"depth", "filters", "data", "tricks", "optimizers", "initialisation", "landmarks", "transfer"}
+    assert set(STUDIES) == {"depth", "filters", "data", "tricks", "optimizers", "initialisation", "landmarks", "transfer", "gan"}
     assert all(re.fullmatch(r"[a-z]+", name) for name in STUDIES)
     assert set(catalog.NETS) >= {one.config.net.name for _, one in EVERY}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gipi.config import Config
     from gipi.errors import GipiError
     from gipi.lab import study
-    from gipi.looks import augmented, dense, exciting, features, fields, layers, mistakes, regions, why, words
+    from gipi.looks import augmented, dense, epochs, exciting, features, fields, layers, mistakes, regions, why, words
     from gipi.recipes import RECIPES
 
 __version__ = "0.1.0"
@@ -51,7 +51,7 @@ _VERBS = (
     "recipe_for",
     "import_weights",
 )
-_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense", "regions", "words")
+_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense", "regions", "words", "epochs")
 _HOME = {
     **dict.fromkeys(_VERBS, "gipi.api"),
     **dict.fromkeys(_LOOKS, "gipi.looks"),
@@ -68,6 +68,7 @@ __all__ = [
     "augmented",
     "check",
     "dense",
+    "epochs",
     "evaluate",
     "exciting",
     "export",

@@ -40,6 +40,8 @@ from gipi.tasks.detection import Detection
 from gipi.tasks.detector import DetectEvaluation, Detector
 from gipi.tasks.export import Exported
 from gipi.tasks.export import export as export_model
+from gipi.tasks.generator import Generator
+from gipi.tasks.generator_score import GenerateEvaluation, score_on
 from gipi.tasks.images import load_images
 from gipi.tasks.masks import load_masks
 from gipi.tasks.members import join, train_members
@@ -51,7 +53,7 @@ from gipi.tasks.together import check_processes, train_together
 from gipi.tasks.training import Echo, for_processes, train_one
 
 Models = str | Path | Sequence[str | Path]
-Loaded = Captioner | Classifier | Detector | Segmenter
+Loaded = Captioner | Classifier | Detector | Generator | Segmenter
 
 
 def train(
@@ -161,7 +163,7 @@ def load(model: str | Path, *, place: Place | None = None) -> Loaded: ...
 @overload
 def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Loaded | Committee: ...
 def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place | None = None) -> Loaded | Committee:
-    """A model file, a run folder or a shipped model, ready to predict; in float32 on the CPU unless `place` says otherwise.
+    """A model file, a run folder or a shipped model, ready to predict or make images; in float32 on the CPU without a `place`.
 
     Several classifiers of the same classes answer together with the mean of their probabilities, or what most of them say with
     `vote`. tta: "shift" answers with the mean over the picture and it moved by a pixel each way, "flip" over it and its mirror
@@ -184,13 +186,25 @@ def load(model: Models, *, vote: bool = False, tta: Views = "none", place: Place
 
 
 def evaluate(
-    model: Models, data: str, *, split: str = "test", vote: bool = False, tta: Views = "none", place: Place | None = None
-) -> Evaluation | DetectEvaluation | SegmentEvaluation | CaptionEvaluation:
+    model: Models,
+    data: str,
+    *,
+    split: str = "test",
+    vote: bool = False,
+    tta: Views = "none",
+    judge: str | None = None,
+    place: Place | None = None,
+) -> Evaluation | DetectEvaluation | SegmentEvaluation | CaptionEvaluation | GenerateEvaluation:
     """Score of a model, or of several as in `load`, on a data set of the catalogue or one's own.
 
+    judge: of a generator, whose features images are compared by, as `GanConfig` has it, "auto" if None; ConfigError for others.
     Raises ConfigError if its classes or sizes are not the model's, DataError if it cannot be had.
     """
     loaded = load(model, vote=vote, tta=tta, place=place)
+    if isinstance(loaded, Generator):
+        return score_on(loaded, data, split, judge or "auto")
+    if judge is not None:
+        raise ConfigError(f"--judge {judge} is for generators: {model} makes no images, leave it out")
     if isinstance(loaded, Segmenter):
         return loaded.evaluate(load_masks(data, split))
     if isinstance(loaded, Detector):
@@ -228,9 +242,11 @@ def predict(
 
     score, overlap: of a detector, see `Detector.threshold`.  beam, best, temperature, seed: of a captioner, see `Speech`.
     ConfigError for other models.
-    Pictures are read some at once, in the number format in which this CPU is fastest.
+    Pictures are read some at once, in the number format in which this CPU is fastest. ConfigError for a generator: it reads none.
     """
     files, loaded = list(files), load(model, vote=vote, tta=tta, place=decide_place(device="cpu"))
+    if isinstance(loaded, Generator):
+        raise ConfigError(f"{model} makes images of noise and reads none: gipi.load({str(model)!r}).make(64)")
     if isinstance(loaded, Detector):
         loaded.threshold(score=score, overlap=overlap)
     elif score is not None or overlap is not None:
@@ -248,9 +264,11 @@ def predict(
 def export(model: str | Path, out: Path, *, check: Path | None = None) -> Exported:
     """Write a model as one ONNX file, compared with our own answers before: see `tasks/export.py`, which says what is raised.
 
-    Raises ConfigError for captioners, too.
+    Raises ConfigError for captioners and generators, too.
     """
     loaded = load(model)
+    if isinstance(loaded, Generator):
+        raise ConfigError(f"{model} makes images: so far classifiers, segmentation models and detectors are written as ONNX")
     if isinstance(loaded, Captioner):
         raise ConfigError(f"{model} says one word after another until it ends: that is a program, not one graph of ONNX")
     return export_model(loaded, out, check=check)

@@ -19,7 +19,7 @@ class Net:
     """factory: "module:function".  depth: layers with weights from image to logits.  input: channels, height, width.
 
     multiply_adds: of convolutions and affine layers, for one image of `input`; of a detector with 1,000 regions, of R-CNN for one,
-    of a captioner until its first word.
+    of a captioner until its first word; of a generator `input` is its noise.
     any_size: takes images of other sizes, too.  chain: "module:function" that trains it by several runs, one after another; "": one
     training does.
     """
@@ -76,6 +76,7 @@ KINDS = {
     "segment": Kind("gipi.tasks.segment:Segment", "gipi.tasks.segmenter:Segmenter", "a label for every pixel of an image"),
     "detect": Kind("gipi.tasks.detect:Detect", "gipi.tasks.detector:Detector", "a box and a label for each thing in an image"),
     "caption": Kind("gipi.tasks.caption:Caption", "gipi.tasks.captioner:Captioner", "a sentence for an image"),
+    "generate": Kind("gipi.tasks.generate:Generate", "gipi.tasks.generator:Generator", "images from noise"),
 }
 
 _IMAGENET = (3, 224, 224)
@@ -131,6 +132,7 @@ NETS = {
     "attend-resnet18": Net("gipi.models.attend:attend_resnet18", "caption", "Show, attend and tell, ResNet-18", "Xu et al., arXiv 1502.03044", 2015, 20, _IMAGENET, 19_239_928, 1_835_869_440, any_size=True),
     "attend-resnet50": Net("gipi.models.attend:attend_resnet50", "caption", "Show, attend and tell, ResNet-50", "Xu et al., arXiv 1502.03044", 2015, 52, _IMAGENET, 32_357_880, 4_147_979_520, any_size=True),
     "attend-mobilenet-v2": Net("gipi.models.attend:attend_mobilenet_v2", "caption", "Show, attend and tell, MobileNetV2", "Xu et al., arXiv 1502.03044", 2015, 55, _IMAGENET, 10_680_504, 341_069_952, any_size=True),
+    "dcgan": Net("gipi.models.dcgan:dcgan", "generate", "DCGAN", "Radford, Metz and Chintala, arXiv 1511.06434", 2015, 5, (100, 1, 1), 12_658_435, 410_583_040),
     # CamVid's images have 360 rows, which is no multiple of 32.
     "segnet": Net("gipi.models.segnet:segnet", "segment", "SegNet", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 26, (3, 352, 480), 29_449_355, 104_133_427_200, any_size=True),
     "segnet-basic": Net("gipi.models.segnet:segnet_basic", "segment", "SegNet-Basic", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 9, (3, 352, 480), 1_416_075, 57_873_530_880, any_size=True),
@@ -138,15 +140,15 @@ NETS = {
 # fmt: on
 
 DATASETS = {
-    "mnist": Dataset({"classify": "gipi.data.mnist:mnist"}, "handwritten digits", (1, 28, 28), 60_000, 10_000, "digit"),
-    "fashion-mnist": Dataset({"classify": "gipi.data.mnist:fashion_mnist"}, "ten kinds of clothing", (1, 28, 28), 60_000, 10_000, "resize"),
-    "cifar10": Dataset({"classify": "gipi.data.cifar:cifar10"}, "ten kinds of things in colour", (3, 32, 32), 50_000, 10_000, "resize"),
-    "hymenoptera": Dataset({"classify": "gipi.data.folder:hymenoptera"}, "ants and bees, photographs of any size", (3, 256, 256), 244, 153, "crop"),
+    "mnist": Dataset({"classify": "gipi.data.mnist:mnist", "generate": "gipi.data.mnist:mnist"}, "handwritten digits", (1, 28, 28), 60_000, 10_000, "digit"),
+    "fashion-mnist": Dataset({"classify": "gipi.data.mnist:fashion_mnist", "generate": "gipi.data.mnist:fashion_mnist"}, "ten kinds of clothing", (1, 28, 28), 60_000, 10_000, "resize"),
+    "cifar10": Dataset({"classify": "gipi.data.cifar:cifar10", "generate": "gipi.data.cifar:cifar10"}, "ten kinds of things in colour", (3, 32, 32), 50_000, 10_000, "resize"),
+    "hymenoptera": Dataset({"classify": "gipi.data.folder:hymenoptera", "generate": "gipi.data.folder:hymenoptera"}, "ants and bees, photographs of any size", (3, 256, 256), 244, 153, "crop"),
     "camvid": Dataset({"segment": "gipi.data.mask_folder:camvid"}, "streets seen from a car, 11 classes of pixels", (3, 360, 480), 367, 233, "whole"),
     "bccd": Dataset({"detect": "gipi.data.box_folder:bccd"}, "blood cells of 3 kinds under a microscope, in boxes", (3, 480, 640), 205, 72, "whole"),
     "flickr8k": Dataset({"caption": "gipi.data.caption_folder:flickr8k"}, "photographs of people and dogs, each with five captions", (3, 224, 224), 6_000, 1_000, "resize"),
     "scenes": Dataset({"segment": "gipi.data.scenes:scenes", "detect": "gipi.data.scenes:scene_boxes", "caption": "gipi.data.scenes:scene_captions"}, "handwritten digits before clutter, made here: needs no network", (3, 64, 96), 4_096, 1_024, "whole"),
-    "digits": Dataset({"classify": "gipi.data.digits:digits"}, "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
+    "digits": Dataset({"classify": "gipi.data.digits:digits", "generate": "gipi.data.digits:digits"}, "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
 }  # fmt: skip
 
 SHIPPED = {
@@ -155,6 +157,8 @@ SHIPPED = {
     "faster-rcnn-scenes": Shipped("faster-rcnn-scenes", "finds handwritten digits before cluttered grounds, and reads them"),
     "attend-scenes": Shipped("attend-scenes", "says which handwritten digits lie where before cluttered grounds"),
     "digitnet-mnist": Shipped("digitnet-mnist", "reads a handwritten digit, by another net"),
+    "dcgan-mnist": Shipped("dcgan-mnist", "makes the handwritten digit that is asked for"),
+    "digitnet-fashion": Shipped("digitnet-fashion", "tells ten kinds of clothing apart"),
     "digitnet-tiny-mnist": Shipped("digitnet-tiny-mnist", "reads a handwritten digit with 6,866 weights"),
 }
 

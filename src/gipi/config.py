@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from gipi.decode import read
@@ -23,6 +23,7 @@ Rule = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "ada
 Schedule = Literal["constant", "step", "thirds", "exponential", "cosine", "one-cycle"]
 Views = Literal["none", "shift", "flip"]
 ClassWeights = Literal["none", "median-frequency"]
+GanLoss = Literal["non-saturating", "hinge"]
 DECAYING = ("sgd", "momentum", "nesterov", "adamw")  # rules that take a weight decay
 FINAL = 0.01  # share of the learning rate that is left at the end of a falling schedule, unless said otherwise
 
@@ -98,7 +99,8 @@ class DataConfig:
     name: str = "mnist"
     """a data set of the catalogue (see: gipi list), a folder of pictures or a CSV file of path,label"""
     size: int = 0
-    """side in pixels to which pictures of a folder are brought, 0 takes that of the net; of segmentation, their shorter side"""
+    """side in pixels to which pictures of a folder are brought, 0 takes that of the net; of segmentation, their shorter side;
+    of generation, that of the images made: 0 takes the data set's own, 64 of a folder"""
     broken: float = 0.01
     """largest share of the pictures of a folder that may be unreadable; they are left out and listed"""
     batch: int = 100
@@ -149,6 +151,8 @@ class OptimConfig:
     """largest norm of the gradient; 0 leaves it as it is"""
     accumulate: int = 1
     """parts that a batch is computed in, to need less memory; the result is the same"""
+    beta1: float = 0.9
+    """of adam and adamw: decay of the mean of the gradients; 0.5 is usual where two nets train against each other"""
 
     def __post_init__(self) -> None:
         _within("optim.lr", self.lr, 0, 100)
@@ -161,6 +165,9 @@ class OptimConfig:
         _within("optim.label_smoothing", self.label_smoothing, 0, 0.999999)
         _within("optim.clip", self.clip, 0, 1e9)
         _within("optim.accumulate", self.accumulate, 1, 1_000_000)
+        _within("optim.beta1", self.beta1, 0, 0.999999)
+        if self.beta1 != 0.9 and self.name not in ("adam", "adamw"):
+            raise ConfigError(f"optim.beta1 {self.beta1} needs optim.name adam or adamw, got {self.name!r}")
         if self.weight_decay and self.name not in DECAYING:
             raise ConfigError(
                 f"optim.weight_decay {self.weight_decay} needs optim.name {' or '.join(DECAYING)}, got {self.name!r}"
@@ -193,6 +200,33 @@ class TransferConfig:
             raise ConfigError(
                 "transfer.frozen and transfer.first_rate need weights to start from: give --from imagenet or a model"
             )
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Of generation: how the discriminator is built and trained, and who judges the images that are made."""
+
+    loss: GanLoss = "non-saturating"
+    """what the two nets are trained by"""
+    conditional: bool = False
+    """learn to make an image of a class that is asked for"""
+    spectral_norm: bool = False
+    """bound the discriminator's layers by spectral norm instead of batch norm"""
+    width: int = 0
+    """channels of the discriminator's first map; 0 takes the generator's of its last one"""
+    rate: float = 1.0
+    """learning rate of the discriminator as a multiple of the generator's"""
+    judge: str = "auto"
+    """whose features images are compared by: a classifier (model or run), inception with its published file at hand, or random;
+    auto takes the shipped classifier of digits or clothing for these, else random"""
+    samples: int = 5_000
+    """images made and judged after each epoch, at most; 10,000 at the end"""
+
+    def __post_init__(self) -> None:
+        _among("gan.loss", self.loss, GanLoss)
+        _within("gan.width", self.width, 0, 4096)
+        _within("gan.rate", self.rate, 1e-3, 1e3)
+        _within("gan.samples", self.samples, 2, 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -261,7 +295,15 @@ class Config:
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     transfer: TransferConfig = TransferConfig()
+    gan: GanConfig = GanConfig()
     run: RunConfig = RunConfig()
+
+    def __post_init__(self) -> None:
+        given = [one.name for one in fields(GanConfig) if getattr(self.gan, one.name) != one.default]
+        if self.kind != "generate" and given:
+            raise ConfigError(
+                f"gan.{given[0]} is for generation, {self.recipe or self.net.name!r} does {self.kind}: leave it out"
+            )
 
     def members(self) -> list[Config]:
         """What each member of the ensemble is trained by. Raises ConfigError if there are not enough seeds after `run.seed`."""

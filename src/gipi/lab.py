@@ -16,10 +16,10 @@ from gipi import api, catalog
 from gipi.config import Config
 from gipi.errors import RunError
 from gipi.inspect.formats import FORMATS
-from gipi.inspect.layers import feature_maps, layer_table
+from gipi.inspect.layers import feature_maps, fed, layer_table
 from gipi.inspect.precision import Precision, measure
 from gipi.inspect.precision_study import write_precision
-from gipi.inspect.study import Measured, write_study
+from gipi.inspect.study import UNITS, WORDS, Measured, score, write_study
 from gipi.model import find_model
 from gipi.models.kinds import build_net
 from gipi.recipes import RECIPES
@@ -59,7 +59,7 @@ def study(name: str, *, data: str | None = None, out: Path | None = None, say: C
         images = api.load_images(name_of_data, "train")
         plan = on_data(plan, name_of_data, len(images), len(images.classes))
     folder = out or Path("runs") / f"study-{name}"
-    runs = _runs(plan, folder)
+    runs, headline = _runs(plan, folder), plan.scores[0]
     for number, (path, config) in enumerate(runs.items(), 1):
         with claim(path) as mine:
             if not mine:
@@ -68,7 +68,8 @@ def study(name: str, *, data: str | None = None, out: Path | None = None, say: C
         if run.ended() == "stopped":
             return Outcome(folder, number - 1, len(runs), stopped=run.why())
         if say:
-            say(f"{number}/{len(runs)}  {path.name}  test accuracy {_last(run, 'test')['accuracy']:.2%}")
+            value = score(headline, _last(run, "test")[headline])
+            say(f"{number}/{len(runs)}  {path.name}  test {WORDS[headline]} {value:.2f}{UNITS.get(headline, '')}")
     done = [path for path in runs if (path / "end.json").exists() and Run(path).ended() == "done"]
     if len(done) < len(runs):
         return Outcome(folder, len(done), len(runs))
@@ -139,18 +140,20 @@ def _last(run: Run, split: str) -> Mapping[str, float]:
 def _measure(variant: Variant, plan: Study, folder: Path) -> Measured:
     paths = [_path(variant, seed, plan, folder) for seed in range(plan.seeds)]
     runs = [Run.open(path) for path in paths]
-    table = layer_table(api.load(paths[0]).net, api.load(paths[0]).card.image)
-    accuracy = tuple(100 * _last(run, "test")["accuracy"] for run in runs)
+    model = api.load(paths[0])
+    table = layer_table(model.net, fed(model.net, model.card.image))
+    scores = {name: tuple(score(name, _last(run, "test")[name]) for run in runs) for name in plan.scores}
     times = tuple(_last(run, "test")["time_s"] for run in runs)
     size = 1
     if variant.ensemble:
         size = len(paths)
-        accuracy = (100 * api.evaluate(paths, variant.config.data.name).metrics["accuracy"].value,)
+        together = api.evaluate(paths, variant.config.data.name).metrics
+        scores = {name: (score(name, together[name].value),) for name in plan.scores}
         times = (sum(times),)
     return Measured(
         variant,
-        accuracy=accuracy,
-        validation=tuple(100 * row["accuracy"] for run in runs if (row := _last(run, "validation"))),
+        scores=scores,
+        validation=tuple(score(plan.scores[0], row[plan.scores[0]]) for run in runs if (row := _last(run, "validation"))),
         time_s=times,
         parameters=size * table.parameters,
         multiply_adds=size * table.multiply_adds,

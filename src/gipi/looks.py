@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from gipi import catalog
-from gipi.api import Loaded, load
+from gipi.api import load
 from gipi.config import Config
 from gipi.engine.place import place_for
 from gipi.errors import ConfigError, nearest
@@ -35,11 +35,15 @@ from gipi.tasks.captions import load_captions
 from gipi.tasks.classifier import Classifier
 from gipi.tasks.detect import Detect
 from gipi.tasks.detector import Detector
+from gipi.tasks.films import Reel, film_of_epochs
+from gipi.tasks.generator import Generator
 from gipi.tasks.images import load_images
 from gipi.tasks.masks import load_masks
 from gipi.tasks.segmenter import Segmenter
 from gipi.tasks.trained import ALONE
 from gipi.tasks.training import new_task
+
+Reader = Captioner | Classifier | Detector | Segmenter  # models that are shown pictures
 
 
 def layers(model: str | Path) -> LayerTable:
@@ -53,7 +57,7 @@ def layers(model: str | Path) -> LayerTable:
 
 def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Image:
     """A picture of the images that a classifier misreads, the surest first, or of those that another model reads worst."""
-    classifier = load(model)
+    classifier = _reader(model)
     if isinstance(classifier, Segmenter):
         masks = load_masks(data, split)
         result = classifier.evaluate(masks, boundaries=False)
@@ -73,14 +77,14 @@ def mistakes(model: str | Path, data: str, *, split: str = "test") -> Image.Imag
 
 def features(model: str | Path, image: Path) -> Image.Image:
     """A picture of what each layer of a model sees in an image, shallow to deep."""
-    loaded = load(model)
+    loaded = _reader(model)
     framed = _framed(loaded, image)
     return _picture(figures.features(feature_maps(loaded.net, loaded.inputs(framed[None])), framed))
 
 
 def fields(model: str | Path, image: Path) -> Image.Image:
     """A picture of how much of an image one value of each layer of a model sees: its receptive field."""
-    loaded = load(model)
+    loaded = _reader(model)
     framed = _framed(loaded, image)
     channels, height, width = loaded.inputs(framed[None]).shape[1:]
     return _picture(fields_figure(middle_fields(loaded.net, (channels, height, width)), framed))
@@ -132,7 +136,7 @@ def dense(model: str | Path, image: Path) -> tuple[Dense, Image.Image]:
             net = build_net(str(model), {})
         loaded = Segmenter(net, Card("segment", str(model), {}, ("any",), usual), ALONE)
     else:
-        loaded = load(model)
+        loaded = _reader(model)
     framed = _framed(loaded, image)
     found = compare(fcn_of_vgg(loaded.net), loaded.inputs(framed[None]))
     return found, _picture(dense_figure(found, framed))
@@ -167,6 +171,14 @@ def words(model: str | Path, image: Path) -> Image.Image:
     return picture
 
 
+def epochs(run: str | Path) -> Reel:
+    """What a generator made of the same noise after each epoch of its training, as a film: `.save("film.gif")`, or .mp4.
+
+    Raises ConfigError for what is no run folder, RunError for one without pictures of epochs.
+    """
+    return film_of_epochs(Path(run))
+
+
 def augmented(config: Config) -> Image.Image:
     """A picture of some training images and of what a training by `config` feeds the net for them in its first epochs.
 
@@ -186,7 +198,14 @@ def augmented(config: Config) -> Image.Image:
     return _picture(augmented_figure(shown, card.classes, epochs, pixels=task.model.pixels, title=title, colours=card.colours))
 
 
-def _framed(loaded: Loaded, image: Path) -> Tensor:
+def _reader(model: str | Path) -> Reader:
+    loaded = load(model)
+    if isinstance(loaded, Generator):
+        raise ConfigError(f"{model} makes images of noise and reads none: look at what it makes, or score it with gipi eval")
+    return loaded
+
+
+def _framed(loaded: Reader, image: Path) -> Tensor:
     """The image as the net is to see it, uint8 (c, h, w), before its sides are padded."""
     if isinstance(loaded, Captioner):
         return loaded.frame(image).seen

@@ -14,11 +14,13 @@ HEADLINES = {
     "bleu4": "BLEU-4",
     "exact": "exact",
 }  # of each kind
+NUMBERS = {"frechet": "Fréchet distance"}  # likewise, of a kind whose headline is no share
 
 
 def headline(row: Mapping[str, Any]) -> list[str]:
     """Its words and its number, as far as a row of metrics has it."""
-    return [f"{words} {row[name]:.2%}" for name, words in HEADLINES.items() if name in row]
+    shares = [f"{words} {row[name]:.2%}" for name, words in HEADLINES.items() if name in row]
+    return shares + [f"{words} {row[name]:.2f}" for name, words in NUMBERS.items() if name in row]
 
 
 class Screen:

@@ -20,7 +20,7 @@ CLAIM = Claim("deep reads better", "deep", "shallow")
 
 def measured(name, accuracy, *, series="", validation=(), parameters=100):
     variant = Variant(series, name, Config())
-    return Measured(variant, tuple(accuracy), tuple(validation), tuple(1.0 for _ in accuracy), parameters, 1_000)
+    return Measured(variant, {"accuracy": tuple(accuracy)}, tuple(validation), tuple(1.0 for _ in accuracy), parameters, 1_000)
 
 
 def test_a_clear_difference_holds_or_contradicts():

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gipi.ops.random import uniforms
+from gipi.ops.random import normals, uniforms
 
 WORD = 2**64 - 1
 
@@ -82,3 +82,24 @@ def test_uniforms_are_uniform_and_neighbours_are_independent() -> None:
 def test_a_gpu_gives_the_same_bits() -> None:
     index = torch.cat([torch.arange(1000), torch.arange(2**62, 2**62 + 1000)])
     assert torch.equal(uniforms(3, 2, index.cuda(), 6).cpu(), uniforms(3, 2, index, 6))
+
+
+def test_normals_are_box_and_mullers_of_the_uniforms():
+    index = torch.arange(7)
+    pairs = uniforms(3, 1, index, 6).double()
+    for row, got in zip(pairs, normals(3, 1, index, 5), strict=True):
+        wanted = []
+        for one, other in row.view(3, 2).tolist():
+            radius = math.sqrt(-2 * math.log(1 - one))
+            wanted += [radius * math.cos(2 * math.pi * other), radius * math.sin(2 * math.pi * other)]
+        assert got.tolist() == pytest.approx(wanted[:5], rel=1e-4, abs=1e-5)
+
+
+def test_normals_are_normal():
+    """Mean, spread and the shares within one, two and three standard deviations."""
+    values = normals(11, 0, torch.arange(50_000), 4).flatten()
+    assert abs(float(values.mean())) < 0.01
+    assert float(values.std()) == pytest.approx(1, abs=0.01)
+    for width, share in ((1, 0.6827), (2, 0.9545), (3, 0.9973)):
+        assert float((values.abs() < width).float().mean()) == pytest.approx(share, abs=0.003)
+    assert torch.corrcoef(normals(11, 0, torch.arange(50_000), 4).T).fill_diagonal_(0).abs().max() < 0.02

@@ -28,7 +28,10 @@ from gipi.recipes import DEFAULT
 VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a net by a recipe"),
     "eval": (evaluate, "score a model on a data set"),
-    "predict": (predict, "read pictures; say what they show, name every pixel, or find things, in them or in a video"),
+    "predict": (
+        predict,
+        "read pictures; say what they show, name every pixel, or find things, in them or in a video; or make pictures of noise",
+    ),
     "check": (check, "look through pictures of your own before training: counts, duplicates, broken files"),
     "inspect": (inspect, "look inside: layers, mistakes, receptive fields, augmentation, what excites a channel, why an answer"),
     "study": (study, "check a claim of the textbook by a grid of small trainings"),

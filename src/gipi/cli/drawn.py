@@ -38,10 +38,12 @@ DRAWINGS = {
     "segment": Drawing("names pixels", "segmented", "masks and overlays", ("", "-overlay")),
     "detect": Drawing("finds boxes", "detected", "pictures with their boxes", ("",)),
     "caption": Drawing("writes sentences", "", "pictures with their sentences", ("", "-words")),
+    "generate": Drawing("makes images of noise", "", "images", ()),
 }
 OF_KIND = {
     "detect": ("a detector", ("score", "overlap", "coco")),
     "caption": ("a captioner", ("beam", "best", "temperature", "seed")),
+    "generate": ("a generator", ("seed", "count", "class_", "walk", "between", "arithmetic", "epochs")),
 }  # what some flags of `gipi predict` are for
 
 
@@ -52,16 +54,22 @@ def check_kinds(args: PredictArgs, kinds: Sequence[tuple[str, str]], files: Sequ
         name, does = drawer[0], DRAWINGS[drawer[1]].does
         raise ConfigError(f"{name} {does}: answering with several models, --vote and --tta are for classifiers")
     does = DRAWINGS[drawer[1]].does if drawer else "names what is in a picture"
-    for kind, (what, flags) in OF_KIND.items():
-        for flag in flags:
-            if (value := getattr(args, flag)) is not None and (not drawer or drawer[1] != kind):
-                raise ConfigError(f"--{flag} {value} is for {what}; {args.model} {does}")
+    for flag in dict.fromkeys(flag for _, flags in OF_KIND.values() for flag in flags):
+        able = [kind for kind, (_, flags) in OF_KIND.items() if flag in flags]
+        value = getattr(args, flag)
+        if value is not None and value is not False and (not drawer or drawer[1] not in able):
+            given = f"{flag.rstrip('_')}{'' if value is True else f' {_plain(value)}'}"
+            raise ConfigError(f"--{given} is for {' or '.join(OF_KIND[kind][0] for kind in able)}; {args.model} {does}")
     if args.out is not None and not drawer:
         raise ConfigError(f"--out {args.out} is where a segmentation model, a detector or a captioner draws; {args.model} {does}")
     if video and not (drawer and DRAWINGS[drawer[1]].name):
         raise ConfigError(f"{video} is a video: {args.model} reads pictures, a segmentation model or a detector both")
     if video and args.coco:
         raise ConfigError(f"--coco {args.coco} is for pictures, and {video} is a video: leave one of them out")
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def saved(files: Sequence[Path], images: Mapping[str, Image]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""gipi predict: what is in pictures, in words or sentences; where, in pictures or a video."""
+"""gipi predict: what is in pictures, in words or sentences; where, in pictures or a video; and pictures made of noise."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 from gipi import catalog
 from gipi.cli.common import Json, Model, parse, print_json
 from gipi.cli.drawn import DRAWINGS, Coco, Drawing, check_kinds, draw_video
+from gipi.cli.generate import GenerateArgs, generate
 from gipi.cli.inputs import inputs, is_video, outputs
 from gipi.cli.told import told
 from gipi.cli.use import Tta, Vote, named, one_or_several
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PredictArgs:
+class PredictArgs(GenerateArgs):
     """Read pictures: PNG, JPEG, WebP, BMP, GIF or TIFF, photographed, scanned or drawn, or all in a folder.
 
     A segmentation model names every pixel, a detector finds boxes: of pictures or of a video, MP4, MOV, MKV, AVI or WebM. A
-    captioner says in a sentence what a picture shows.
+    captioner says in a sentence what a picture shows. A generator reads none: it makes images of noise.
     """
 
     model: Positional[Model]
@@ -44,7 +45,8 @@ class PredictArgs:
             aliases=["-o"],
             help="of a segmentation model: the folder of masks and overlays (segmented), or the video (NAME-segmented.mp4); "
             "of a detector: the folder of pictures with their boxes (detected), or the video (NAME-detected.mp4); "
-            "of a captioner: the folder of pictures with their sentences, if they are to be drawn",
+            "of a captioner: the folder of pictures with their sentences, if they are to be drawn; "
+            "of a generator: the picture (MODEL.png), the film, or the folder of single images",
         ),
     ] = None
     score: Annotated[
@@ -76,7 +78,6 @@ class PredictArgs:
         float | None,
         arg(help="of a captioner: draw its words at random; 1 as it believes, less is surer, more is wilder", metavar="T"),
     ] = None
-    seed: Annotated[int | None, arg(help="with --temperature: of its random numbers; 0 if not given", metavar="N")] = None
     vote: Vote = False
     tta: Tta = "none"
     json: Json = False
@@ -86,13 +87,15 @@ def predict(argv: list[str]) -> int:
     args = parse(PredictArgs, "gipi predict", argv)
     models = (args.model, *takewhile(_is_model, args.words))
     files = list(inputs(args.words[len(models) - 1 :]))
-    if not files:
-        raise ConfigError("name at least one picture: gipi predict MODEL FILE...")
     from gipi import api
 
     cards = {model: api.read_card(api.find_model(model)) for model in models}
     check_kinds(args, [(model, cards[model].kind) for model in models], files)
     card = cards[args.model]
+    if card.kind == "generate":
+        return generate(args, files)
+    if not files:
+        raise ConfigError("name at least one picture: gipi predict MODEL FILE...")
     drawing, coco = DRAWINGS.get(card.kind), Coco(args.coco) if args.coco else None
     if drawing and any(map(is_video, files)):
         return _video(args, files, drawing)

@@ -14,7 +14,7 @@ from tyro.conf import arg
 
 from gipi import catalog
 from gipi.cli.common import STOPPED, Json, parse, print_json
-from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
+from gipi.config import Config, DataConfig, GanConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 from gipi.errors import ConfigError
 from gipi.recipes import DEFAULT, RECIPES
 from gipi.screen import Screen, headline
@@ -33,6 +33,7 @@ class TrainArgs:
     data: DataConfig
     optim: OptimConfig
     transfer: TransferConfig
+    gan: GanConfig
     run: Annotated[RunConfig, arg(name="")]
     net: Annotated[str | None, arg(help="another net than the recipe's (see: gipi list nets)")] = None
     out: Annotated[Path | None, arg(help="the run folder; runs/RECIPE-NNN if not given")] = None
@@ -52,8 +53,10 @@ def train(argv: list[str]) -> int:
 
         recipe, chosen = api.recipe_for(pictures)
         print(chosen, file=sys.stderr)
-    args = parse(TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.transfer, recipe.run))
-    config = replace(recipe, data=args.data, optim=args.optim, transfer=args.transfer, run=args.run)
+    args = parse(
+        TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.transfer, recipe.gan, recipe.run)
+    )
+    config = replace(recipe, data=args.data, optim=args.optim, transfer=args.transfer, gan=args.gan, run=args.run)
     if args.net is not None and args.net != config.net.name:
         catalog.entry(catalog.NETS, args.net, "net")
         config = replace(config, net=NetConfig(args.net))
@@ -90,8 +93,15 @@ def train(argv: list[str]) -> int:
         if members > 1:
             print(f"members {last['member_accuracy']:.2%} ± {100 * last['member_spread']:.2f} %, the mean of {members}")
         print(f"model   {run.model_path}\nreport  {run.path / 'report.html'}")
-        print(f"next    gipi inspect {run.path} --mistakes {data}\n        gipi predict {run.path} your-own-picture.png")
+        print(*_next(run.path, config), sep="\n")
     return 0
+
+
+def _next(path: Path, config: Config) -> tuple[str, str]:
+    """What to do with the model."""
+    if config.kind == "generate":
+        return f"next    gipi predict {path} --count 64 -o grid.png", f"        gipi predict {path} --walk 1 2 3 -o walk.gif"
+    return f"next    gipi inspect {path} --mistakes {config.data.name}", f"        gipi predict {path} your-own-picture.png"
 
 
 def _pictures(argv: list[str]) -> str | None:

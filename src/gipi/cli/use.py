@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,8 +35,20 @@ WORDS = {
     "bleu4": "BLEU-4",
     "rouge_l": "ROUGE-L",
     "exact": "exact",
+    "precision": "precision",
+    "recall": "recall",
+    "confidence": "confidence",
+    "least_class": "rarest class",
+    "most_class": "commonest class",
+    "as_asked": "as asked for",
 }  # of metrics that are shares
-PLAIN = {"loss": "loss", "cider": "CIDEr-D", "perplexity": "perplexity"}  # of those that are not
+PLAIN = {
+    "loss": "loss",
+    "cider": "CIDEr-D",
+    "perplexity": "perplexity",
+    "frechet": "Fréchet distance",
+    "diversity": "diversity",
+}  # of those that are not
 MODELS = "model files, run folders or names of shipped models; several answer together with the mean of their probabilities"
 Vote = Annotated[bool, arg(help="take the answer that most of the models give, not that of the mean probabilities")]
 Tta = Annotated[Views, arg(help="average over a picture and it moved by a pixel each way (shift) or mirrored (flip)")]
@@ -50,6 +63,14 @@ class EvalArgs:
     split: Annotated[str, arg(help="test or train; of masks, boxes and captions, validation too")] = "test"
     vote: Vote = False
     tta: Tta = "none"
+    judge: Annotated[
+        str | None,
+        arg(
+            help="of a generator: whose features its images are compared by with real ones: a classifier, inception or random; "
+            "auto if not given, as in gipi train",
+            metavar="NAME",
+        ),
+    ] = None
     json: Json = False
 
 
@@ -60,17 +81,27 @@ def evaluate(argv: list[str]) -> int:
     from gipi import api
 
     model = one_or_several(args.models)
-    evaluation = api.evaluate(model, args.data, split=args.split, vote=args.vote, tta=args.tta)
+    evaluation = api.evaluate(model, args.data, split=args.split, vote=args.vote, tta=args.tta, judge=args.judge)
     result, count = {name: mean.value for name, mean in evaluation.metrics.items()}, len(evaluation.answers)
+    made = isinstance(evaluation, api.GenerateEvaluation)
+    judged: dict[str, Any] = {"judge": evaluation.judge, "floor": evaluation.floor} if made else {}
     if args.json:
-        print_json({**result, "count": count, "data": args.data, "split": args.split, **named(args.models, args.vote, args.tta)})
-    else:
-        scores = ", ".join(
-            f"{PLAIN[name]} {value:.4f}" if name in PLAIN else f"{WORDS[name]} {value:.2%}" for name, value in result.items()
-        )
-        together = (", by vote" if args.vote else "") + (f", tta {args.tta}" if args.tta != "none" else "")
-        print(f"{', '.join(args.models)} on {args.data} ({args.split}, {count:,} images{together}): {scores}")
+        about = {"count": count, "data": args.data, "split": args.split, **named(args.models, args.vote, args.tta)}
+        print_json({**result, **about, **judged})
+        return 0
+    together = (", by vote" if args.vote else "") + (f", tta {args.tta}" if args.tta != "none" else "")
+    judge = judged.get("judge", "")
+    print(f"{', '.join(args.models)} on {args.data} ({args.split}, {count:,} images{together}): {_scores(result, judge)}")
+    if made:
+        print(f"by the features of {judge}; other real images: {_scores(evaluation.floor, judge)}")
     return 0
+
+
+def _scores(result: Mapping[str, float], judge: str) -> str:
+    plain = {**PLAIN, "frechet": "FID"} if judge == "Inception" else PLAIN
+    return ", ".join(
+        f"{plain[name]} {value:.4f}" if name in plain else f"{WORDS[name]} {value:.2%}" for name, value in result.items()
+    )
 
 
 def one_or_several(models: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -79,7 +79,7 @@ def _pyav() -> Any:
     try:
         import av
     except ImportError as error:
-        raise DeviceError("reading videos needs PyAV, which is not installed: pip install 'gipi[video]'") from error
+        raise DeviceError("videos need PyAV, which is not installed: pip install 'gipi[video]'") from error
     return av
 
 
@@ -100,10 +100,11 @@ def opened(source: Path) -> Iterator[Video]:
 
 
 @contextmanager
-def written(out: Path, like: Video, size: tuple[int, int]) -> Iterator[Callable[[Tensor, Frame], None]]:
+def written(out: Path, like: Video | Fraction, size: tuple[int, int]) -> Iterator[Callable[[Tensor, Frame], None]]:
     """A function that writes a picture uint8 (3, h, w) at the time of a frame of `like` into `out`, which is there once all are.
 
-    size: height and width, even. Raises ConfigError if it cannot be written, or is no .mp4, .mov or .mkv.
+    like: frames a second, of a tick each, if there is no other video.  size: height and width, even.
+    Raises ConfigError if it cannot be written, or is no .mp4, .mov or .mkv.
     """
     if out.suffix.lower() not in OUT_SUFFIXES:
         raise ConfigError(f"cannot write a video {out}: allowed are {', '.join(OUT_SUFFIXES)}")
@@ -122,14 +123,16 @@ def written(out: Path, like: Video, size: tuple[int, int]) -> Iterator[Callable[
             beside.unlink(missing_ok=True)
 
 
-def _encoder(av: Any, container: Any, like: Video, size: tuple[int, int]) -> tuple[Any, Callable[[Tensor, Frame], None]]:
+def _encoder(
+    av: Any, container: Any, like: Video | Fraction, size: tuple[int, int]
+) -> tuple[Any, Callable[[Tensor, Frame], None]]:
     codec = next(name for name in CODECS if name in av.codecs_available)
-    rate, ticks = like.rate, like.stream.time_base
+    rate, ticks = (like.rate, like.stream.time_base) if isinstance(like, Video) else (like, 1 / like)
     stream = container.add_stream(codec, rate=rate)
     (stream.height, stream.width), stream.pix_fmt, context = size, "yuv420p", stream.codec_context
     context.time_base = ticks if codec == CODECS[0] or ticks.denominator <= FINEST else Fraction(1, FINEST)
     context.colorspace, context.color_range = 1, 1  # BT.709, values of 16 to 235: what players take for granted
-    if ratio := like.stream.sample_aspect_ratio:
+    if isinstance(like, Video) and (ratio := like.stream.sample_aspect_ratio):
         context.sample_aspect_ratio = ratio if abs(size[0] - like.stream.height) <= 1 else 1 / ratio  # it was turned
     first, last = None, -1
 

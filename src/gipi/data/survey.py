@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from gipi.config import DataConfig
 from gipi.data.alike import Member, alike
+from gipi.data.any_folder import find_classes
 from gipi.data.entry import SUFFIXES, Entry, Found
 from gipi.data.findings import Survey
-from gipi.data.folder import find, parts
+from gipi.data.folder import parts
 from gipi.data.look import SMALL, Look, look
 from gipi.data.pictures import refused
 from gipi.data.telling import too_many
@@ -25,7 +26,7 @@ def survey(path: Path) -> Survey:
     nearly equal, see `groups`.
     """
     try:
-        found = find(path)
+        found = find_classes(path)
     except DataError as error:
         return Survey(str(path), error=str(error))
     entries = [entry._replace(split=split) for split, part in parts(found).items() for entry in part]

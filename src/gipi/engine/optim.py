@@ -60,7 +60,8 @@ class Optim:
         self.replica = replica(called or net, place, partly=partly)
         self._weights = [weight for weight in net.parameters() if weight.requires_grad]
         groups = by_depth(self._weights, first_rate)
-        self._rule = RULES[config.name](groups, lr=config.lr, weight_decay=config.weight_decay)
+        betas = {"betas": (config.beta1, 0.999)} if config.name in ("adam", "adamw") else {}
+        self._rule = RULES[config.name](groups, lr=config.lr, weight_decay=config.weight_decay, **betas)
         self._scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "fp16")  # pyright: ignore[reportPrivateImportUsage]
         self._net = net
         self._step = 0

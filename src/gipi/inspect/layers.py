@@ -112,7 +112,12 @@ def layer_table(net: nn.Module, shape: tuple[int, int, int]) -> LayerTable:
 
 
 def fed(net: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """`shape` of an image (channels, height, width) as the net is fed it: of a net with a stride, sides are padded up to it."""
+    """`shape` of an image (channels, height, width) as the net is fed it: of a net with a stride, sides are padded up to it.
+
+    A generator of such images is fed noise.
+    """
+    if noise := getattr(net, "noise", 0):
+        return noise, 1, 1
     stride = getattr(net, "stride", 1)
     return shape[0], -(-shape[1] // stride) * stride, -(-shape[2] // stride) * stride
 

@@ -21,9 +21,14 @@ from gipi.studies import COSTS, Claim, Study, Variant
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")  # Okabe and Ito
 MARKS = "osD^vPX"
-UNITS = {"accuracy": "%", "parameters": "", "multiply_adds": "", "time_s": "s"}
+WORDS = {"accuracy": "accuracy", "frechet": "Fréchet distance", "precision": "precision", "recall": "recall"}
+UNITS = {"accuracy": "%", "precision": "%", "recall": "%", "time_s": "s"}
+DIGITS = {"time_s": 1, "parameters": 0, "multiply_adds": 0}  # of all others 2
 LABELS = {
     "accuracy": "test error, %",
+    "frechet": "Fréchet distance",
+    "precision": "precision, %",
+    "recall": "recall, %",
     "parameters": "parameters",
     "multiply_adds": "multiply-adds",
     "time_s": "training time, s",
@@ -33,29 +38,37 @@ SURE = 2.0  # standard errors that a difference must exceed
 
 @dataclass(frozen=True)
 class Measured:
-    """A variant's numbers, one for each seed. accuracy, validation: percent; validation is empty where nothing was held out."""
+    """A variant's numbers, one for each seed. scores: of the test set, the headline first, shares in percent.
+
+    validation: the headline; empty where nothing was held out.
+    """
 
     variant: Variant
-    accuracy: tuple[float, ...]
+    scores: Mapping[str, tuple[float, ...]]
     validation: tuple[float, ...]
     time_s: tuple[float, ...]
     parameters: int
     multiply_adds: int
 
     def values(self, measure: str) -> tuple[float, ...]:
-        value = getattr(self, measure)
+        value = self.scores[measure] if measure in self.scores else getattr(self, measure)
         return value if isinstance(value, tuple) else (float(value),)
 
     def text(self, measure: str) -> str:
         """ "98.76 ± 0.12 %" """
-        values, digits = self.values(measure), {"%": 2, "s": 1}.get(UNITS[measure], 0)
+        values, digits = self.values(measure), DIGITS.get(measure, 2)
         spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-        return f"{mean(values):,.{digits}f}{spread} {UNITS[measure]}".rstrip()
+        return f"{mean(values):,.{digits}f}{spread} {UNITS.get(measure, '')}".rstrip()
 
     def json(self) -> dict[str, Any]:
-        numbers = {name: list(getattr(self, name)) for name in ("accuracy", "validation", "time_s")}
+        numbers = {name: list(self.values(name)) for name in (*self.scores, "validation", "time_s")}
         sizes = {"parameters": self.parameters, "multiply_adds": self.multiply_adds}
         return {"series": self.variant.series, "x": self.variant.x, **numbers, **sizes}
+
+
+def score(name: str, value: float) -> float:
+    """A score as a study tells it: shares in percent."""
+    return 100 * value if UNITS.get(name) == "%" else value
 
 
 def finding(claim: Claim, measured: Sequence[Measured]) -> str:
@@ -79,7 +92,9 @@ def _pick(name: str, measured: Sequence[Measured]) -> Measured:
     for one in measured:
         if one.variant.name == name:
             return one
-    return max((one for one in measured if one.variant.series == name), key=lambda one: mean(one.validation))
+    of_series = [one for one in measured if one.variant.series == name]
+    best = min if next(iter(of_series[0].scores)) in COSTS else max
+    return best(of_series, key=lambda one: mean(one.validation))
 
 
 def _capital(text: str) -> str:
@@ -88,10 +103,11 @@ def _capital(text: str) -> str:
 
 def cells(study: Study, measured: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
     """(header, rows) as text."""
-    header = ["variant", study.x, "test accuracy", "seeds", "parameters", "multiply-adds", "training time"]
+    scores = [f"test {WORDS[name]}" for name in study.scores]
+    header = ["variant", study.x, *scores, "seeds", "parameters", "multiply-adds", "training time"]
     rows = [
         [
-            *(one.variant.series or str(one.variant.x), str(one.variant.x), one.text("accuracy"), str(len(one.accuracy))),
+            *(one.variant.series or str(one.variant.x), str(one.variant.x), *map(one.text, study.scores), str(len(one.time_s))),
             *(one.text("parameters"), one.text("multiply_adds"), one.text("time_s")),
         ]
         for one in measured
@@ -120,7 +136,9 @@ def figure(study: Study, measured: Sequence[Measured], activations: Mapping[str,
         _points(ax, study, measured, measure)
     if activations:
         _activations(axes[len(measures)], activations)
-    for ax in axes[: len(panels)]:
+    for ax in axes[len(panels) :]:
+        ax.remove()
+    for ax in fig.axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.spines[["left", "bottom"]].set_color(GREY)
         ax.tick_params(color=GREY, labelcolor=INK, labelsize=8)
@@ -145,14 +163,14 @@ def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) 
         ax.errorbar(
             x, centre, [down, spread], fmt=f"{mark}{'-' if numeric else ''}", color=colour, ms=5, lw=1.4, capsize=3, label=name
         )
-    if measure == "accuracy":
+    if measure in ("accuracy", "frechet"):
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     else:
         ax.set_ylim(bottom=0)
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}" if measure in WORDS else "{x:,.0f}"))
     ax.set_ylabel(LABELS[measure], fontsize=9, color=INK)
     if numeric:
         if study.log:
@@ -161,7 +179,8 @@ def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) 
             ax.set_xticks(sorted({float(one.variant.x) for one in measured}))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     else:
-        ax.set_xticks(range(len(words)), words)
+        long = sum(map(len, words)) > 40  # more than stand side by side
+        ax.set_xticks(range(len(words)), words, rotation=30 if long else 0, ha="right" if long else "center")
         ax.margins(x=0.15)
     ax.set_xlabel(study.x, fontsize=9, color=INK)
     if len(series) > 1:

@@ -61,10 +61,16 @@ def last_sections(run: Run, table: LayerTable) -> list[Section]:
     """The layers, the configuration and the machine: the end of the report of a training of any kind."""
     config, machine = run.config(), run.environment()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    groups = ("net", "data", "optim", "transfer", "run")
+    generates = config["kind"] == "generate"
+    groups = ("net", "data", "optim", "transfer", *(["gan"] if generates else []), "run")
     values = [(f"{group}.{name}", str(value)) for group in groups for name, value in config[group].items()]
+    if generates:  # from noise: no output value sees input pixels
+        header, rows = table.cells()
+        layers = Section("Layers", table=(header[:-2], [row[:-2] for row in rows]))
+    else:
+        layers = Section("Layers", "Field: side of the square of input pixels that one output value sees.", table=table.cells())
     return [
-        Section("Layers", "Field: side of the square of input pixels that one output value sees.", table=table.cells()),
+        layers,
         Section("Configuration", table=(["value", "set to"], values)),
         Section(
             "Machine",

@@ -20,6 +20,14 @@ def uniforms(seed: int, epoch: int, index: Int64[Tensor, " n"], count: int) -> F
     return _shift(mixed, 40).float() * 2.0**-24
 
 
+def normals(seed: int, epoch: int, index: Int64[Tensor, " n"], count: int) -> Float[Tensor, "n count"]:
+    """`count` numbers of N(0, 1) for every sample, as `uniforms` gives its: Box and Muller, Ann. Math. Stat. 29, 1958."""
+    pairs = uniforms(seed, epoch, index, 2 * -(-count // 2))
+    radius = (-2 * (1 - pairs[:, ::2]).log()).sqrt()  # 1 - u is above 0
+    angle = 2 * torch.pi * pairs[:, 1::2]
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 2).flatten(1)[:, :count]
+
+
 def _signed(word: int) -> int:
     return word - (1 << 64) if word >> 63 else word
 

@@ -6,10 +6,11 @@ from gipi import catalog
 from gipi.recipes.caption import CAPTION
 from gipi.recipes.classify import CLASSIFY
 from gipi.recipes.detect import DETECT
+from gipi.recipes.generate import GENERATE
 from gipi.recipes.recipe import Recipe
 from gipi.recipes.segment import SEGMENT
 
-RECIPES: dict[str, Recipe] = {**CLASSIFY, **SEGMENT, **DETECT, **CAPTION}
+RECIPES: dict[str, Recipe] = {**CLASSIFY, **SEGMENT, **DETECT, **CAPTION, **GENERATE}
 
 DEFAULT = "deepconvnet-mnist"
 OFFLINE = "deepconvnet-digits"

@@ -26,7 +26,7 @@ class Variant:
 class Claim:
     """The textbook's `text`: `better` has more of `measure` than `worse` (less, if it is a cost).
 
-    better, worse: names of variants, or of series: then the variant with the best validation accuracy stands for the series.
+    better, worse: names of variants, or of series: then the variant with the best validation score stands for the series.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Claim:
 class Study:
     """seeds: trainings of each variant.  x, log: axis of the figure.  activations: variants looked at untrained, too.
 
-    per_class: the variants' `data.limit` counts the images of a class.
+    per_class: the variants' `data.limit` counts the images of a class.  scores: of the test set, the headline first.
     """
 
     about: str
@@ -51,6 +51,7 @@ class Study:
     log: bool = False
     activations: tuple[str, ...] = ()
     per_class: bool = False
+    scores: tuple[str, ...] = ("accuracy",)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Measurement:
     cost: str
 
 
-COSTS = ("parameters", "multiply_adds", "time_s")  # measures of which less is better
+COSTS = ("frechet", "parameters", "multiply_adds", "time_s")  # measures of which less is better
 
 
 def on_data(study: Study, name: str, images: int, classes: int) -> Study:

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 
 from gipi.config import AugmentConfig, Config, NetConfig, TransferConfig
+from gipi.data.any_folder import find_classes
 from gipi.data.box_layout import find_boxes, is_box_folder
 from gipi.data.caption_layout import find_captions, is_caption_folder
-from gipi.data.folder import find, of_split
+from gipi.data.folder import of_split
 from gipi.data.mask_layout import find_masks, is_mask_folder
 from gipi.errors import DataError, WeightsError
 from gipi.recipes import RECIPES
@@ -44,7 +45,7 @@ def choose(data: str) -> tuple[Config, str]:
         return _choose_captions(data)
     if is_mask_folder(Path(data)):
         return _choose_masks(data)
-    found = find(Path(data))
+    found = find_classes(Path(data))
     count = len(of_split(found, "train"))
     recipe, why = _recipe()
     batch = max(2, min(LARGEST_BATCH, 1 << max(1, (count // 8).bit_length() - 1)))

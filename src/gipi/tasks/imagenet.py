@@ -55,7 +55,7 @@ def published_weights(label: str, net: str) -> tuple[dict[str, Tensor], Card]:
 
 def recognised(path: Path) -> tuple[dict[str, Tensor], Card] | None:
     """The same of a file whose SHA-256 is a published one; None for any other."""
-    sha256 = _sha256(path)
+    sha256 = sha256_of(path)
     return next((_convert(one, path) for one in PUBLISHED if sha256.startswith(one.sha256)), None)
 
 
@@ -70,7 +70,7 @@ def _make(ways: Sequence[Published], folder: Path) -> tuple[dict[str, Tensor], C
     folders, reasons = list(dict.fromkeys(data_folders(FOLDER))), []
     for one in ways:
         for path in filter(Path.is_file, (place / one.file for place in folders)):
-            if (sha256 := _sha256(path)).startswith(one.sha256):
+            if (sha256 := sha256_of(path)).startswith(one.sha256):
                 return _keep(one, path, folder)
             reasons.append(f"  {path}: content has SHA-256 {sha256}, expected {one.sha256}")
     remote = [one for one in ways if one.url]
@@ -119,7 +119,8 @@ def _card(one: Published) -> Card:
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file's content, in hexadecimal digits. Raises WeightsError if it cannot be read."""
     sha = hashlib.sha256()
     try:
         with path.open("rb") as file:

@@ -22,7 +22,7 @@ class Best:
     """The weights with the highest held-out score so far; of equal ones the first."""
 
     def __init__(self) -> None:
-        self.score, self.weights = -1.0, dict[str, Tensor]()
+        self.score, self.weights = float("-inf"), dict[str, Tensor]()
 
     def offer(self, score: float, weights: Callable[[], dict[str, Tensor]]) -> None:
         """Keep a copy of the weights if their score is higher."""
