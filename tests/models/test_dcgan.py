@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gipi.errors import ConfigError
-from gipi.models.dcgan import SIDES, Both, Discriminator, Generator, dcgan, opponent, smallest_map
+from gipi.models.dcgan import Both, Discriminator, Generator, dcgan, kernel, opponent, sides
 from gipi.models.kinds import build_net
 
 
@@ -41,7 +41,7 @@ def test_the_parameters_are_those_of_the_layers_by_arithmetic():
     assert sum(p.numel() for p in dcgan().parameters()) == 100 * 16 * 1024 + convolutions + 2 * sum(wide)
 
 
-@pytest.mark.parametrize("size", [8, 10, 12, 14, 28, 32, 48, 64, 96, 112, 128])
+@pytest.mark.parametrize("size", [5, 8, 13, 28, 30, 32, 48, 64, 100, 128])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_are_of_the_size_and_the_discriminator_takes_them(size: int, channels: int):
     net = small(size=size, channels=channels, width=2)
@@ -51,16 +51,23 @@ def test_images_are_of_the_size_and_the_discriminator_takes_them(size: int, chan
     assert opponent(net)(images).shape == (2,)
 
 
-@pytest.mark.parametrize("size", [4, 7, 9, 30, 100, 0, -8])
-def test_other_sizes_are_refused(size: int):
-    with pytest.raises(ValueError, match="allowed are sides of 4, 5, 6 or 7"):
-        smallest_map(size)
+@pytest.mark.parametrize("size", [4, 1, 0, -8])
+def test_images_too_small_to_be_halved_are_refused(size: int):
+    with pytest.raises(ValueError, match="allowed are sides of 5 pixels and more"):
+        sides(size)
     with pytest.raises(ConfigError, match="cannot be built"):
         build_net("dcgan", {"size": size})
 
 
-def test_the_smallest_map_doubles_to_the_size():
-    assert all(smallest_map(side << n) == (side, n) for side in SIDES for n in range(1, 7))
+def test_maps_are_halved_until_their_side_is_4_or_3():
+    assert [sides(size) for size in (28, 32, 64)] == [[28, 14, 7, 4], [32, 16, 8, 4], [64, 32, 16, 8, 4]]
+    for size in range(5, 200):
+        assert sides(size)[-1] in (3, 4)
+        for large, small in zip(sides(size), sides(size)[1:], strict=False):
+            image = torch.zeros(1, 1, large, large, device="meta")
+            assert nn.Conv2d(1, 1, kernel(large), 2, 1, device="meta")(image).shape[2:] == (small, small)
+            image = torch.zeros(1, 1, small, small, device="meta")
+            assert nn.ConvTranspose2d(1, 1, kernel(large), 2, 1, device="meta")(image).shape[2:] == (large, large)
 
 
 def test_a_discriminator_of_the_paper_is_its_formula():

@@ -50,21 +50,11 @@ def test_pictures_of_a_folder_are_of_64_pixels_unless_another_side_is_asked_for(
     assert load_reals(str(tmp_path / "classes"), "train", side=8).classes == ("cat", "dog")
 
 
-@pytest.mark.parametrize("side", [-1, 1, 7, 13, 30, 100])
+@pytest.mark.parametrize("side", [-1, 1, 3, 4])
 def test_a_side_that_no_generator_makes_is_refused_before_anything_is_read(side: int, tmp_path: Path) -> None:
     for name in ("digits", "mnist", str(tmp_path / "nowhere")):
-        with pytest.raises(ConfigError, match=rf"data.size {side}: allowed are 0 .* 28, 32, .* 64, .* 128"):
+        with pytest.raises(ConfigError, match=rf"data.size {side}: 0 takes .* allowed are sides of 5 pixels and more"):
             load_reals(name, "train", side=side)
-
-
-def test_every_side_that_is_named_is_one_that_a_generator_makes() -> None:
-    with pytest.raises(ConfigError) as caught:
-        load_reals("digits", "train", side=3)
-    sides = [int(word) for word in str(caught.value).replace(",", "").split() if word.isdigit()][2:]  # 3 and 0 come first
-    assert sides == sorted(set(sides))
-    assert {28, 32, 64, 128} <= set(sides)
-    for side in sides:
-        dcgan(size=side, width=1)
 
 
 def test_a_name_that_is_none_is_refused() -> None:

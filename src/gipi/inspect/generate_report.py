@@ -36,7 +36,7 @@ MEANINGS = {  # name, whether it is a share, what it says
     "most_class": ("commonest class", True, "share of the images that the judge reads as their commonest class"),
     "as_asked": ("as asked", True, "made images that the judge reads as the class that was asked for"),
 }
-FAR = 0.5  # of the test images' median distance: below it, made images are copies
+FAR, NEARER = 0.5, 0.9  # of the test images' median distance: below it, made images are copies, or nearer than chance has it
 
 
 def write_generate_report(
@@ -110,7 +110,7 @@ def repeats(made: float, real: float) -> str:
     """What the median distances of made and of test images to the nearest training image say."""
     if made < FAR * real:
         return "Made images are far nearer: the generator repeats images that it was trained on."
-    if made < real:
+    if made < NEARER * real:
         return "Made images are nearer: they are typical ones or near copies, which the pairs below tell apart."
     return "Made images are no nearer: nothing says that the generator repeats images that it was trained on."
 

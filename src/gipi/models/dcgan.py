@@ -2,23 +2,21 @@
 
 Source: Radford, Metz and Chintala, arXiv 1511.06434, figure 1 and section 3; initial weights and LeakyReLU from section 4.
 
-    noise - affine, reshaped to a map of side 4 to 7 - [transposed conv4x4, stride 2] until the image's side - tanh
-    image - [conv4x4, stride 2] down to that map - affine - logit
+    noise - affine, reshaped to the smallest map - [transposed conv4x4, stride 2] until the image's side - tanh
+    image - [conv4x4, stride 2] down to a side of 4 or 3 - affine - logit
 
 Batch norm and ReLU behind every layer of the generator but the last; batch norm and LeakyReLU 0.2 behind every convolution of the
 discriminator but the first, which has no batch norm. The channels double from each map to the next smaller one. Initial weights
 N(0, 0.02). 64x64 pixels in colour and a width of 128 are the paper's net: a map of 4x4 with 1,024 channels and four transposed
 convolutions.
 
-Deviations from the source: other sizes than 64x64; kernels of 4x4 in place of 5x5, as in the authors' later and most other code,
-since with stride 2 they cover every place equally often; on request labels (for the generator as Mirza and Osindero, arXiv
-1411.1784, for the discriminator by the projection of Miyato and Koyama, arXiv 1802.05637) and spectral norm in place of the
-discriminator's batch norm (Miyato et al., arXiv 1802.05957).
+Deviations from the source: other sizes than 64x64, where a kernel of 3x3 halves an odd side, 7 to 4; else 4x4 in place of 5x5, as
+in the authors' later and most other code, since with stride 2 it covers every place equally often; on request labels (for the
+generator as Mirza and Osindero, arXiv 1411.1784, for the discriminator by the projection of Miyato and Koyama, arXiv 1802.05637)
+and spectral norm in place of the discriminator's batch norm (Miyato et al., arXiv 1802.05957).
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from jaxtyping import Float, Int64
@@ -26,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-SIDES = 4, 5, 6, 7  # of the smallest map
+SMALLEST = 4  # side of a map that is not halved any more
 SLOPE = 0.2  # of LeakyReLU below 0
 
 
@@ -40,19 +38,19 @@ class Generator(nn.Module):
         super().__init__()
         self.classes, self.channels, self.size, self.noise, self.width = classes, channels, size, noise, width
         self.conditional = conditional
-        side, doublings = smallest_map(size)
-        deepest = width << (doublings - 1)
+        maps = sides(size)
+        deepest, side = width << (len(maps) - 2), maps[-1]
         self.project = nn.Linear(noise + classes * conditional, deepest * side * side, bias=False)
         self.shape = side, side, deepest  # channels last, as the fast kernels have them: what is reshaped need not be copied
         layers: list[nn.Module] = [nn.BatchNorm2d(deepest), nn.ReLU(inplace=True)]
-        for doubling in reversed(range(1, doublings)):
-            wide = width << doubling
+        for level in reversed(range(1, len(maps) - 1)):
+            wide = width << level
             layers += [
-                nn.ConvTranspose2d(wide, wide // 2, 4, 2, 1, bias=False),
+                nn.ConvTranspose2d(wide, wide // 2, kernel(maps[level]), 2, 1, bias=False),
                 nn.BatchNorm2d(wide // 2),
                 nn.ReLU(inplace=True),
             ]
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh())
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, kernel(size), 2, 1), nn.Tanh())
         self.apply(initialise)
 
     def forward(
@@ -71,16 +69,16 @@ class Discriminator(nn.Module):
 
     def __init__(self, *, classes: int, channels: int, size: int, width: int, conditional: bool, spectral_norm: bool) -> None:
         super().__init__()
-        side, doublings = smallest_map(size)
+        maps = sides(size)
         layers: list[nn.Module] = []
-        for doubling in range(doublings):
-            wide = width << doubling
-            normed = doubling > 0 and not spectral_norm
-            layers.append(nn.Conv2d(wide // 2 if doubling else channels, wide, 4, 2, 1, bias=not normed))
+        for level, halved in enumerate(maps[:-1]):
+            wide = width << level
+            normed = level > 0 and not spectral_norm
+            layers.append(nn.Conv2d(wide // 2 if level else channels, wide, kernel(halved), 2, 1, bias=not normed))
             layers += [nn.BatchNorm2d(wide)] if normed else []
             layers.append(nn.LeakyReLU(SLOPE, inplace=True))
         self.layers = nn.Sequential(*layers)
-        deepest = width << (doublings - 1)
+        deepest, side = width << (len(maps) - 2), maps[-1]
         self.judge = nn.Linear(deepest * side * side, 1)
         self.label = nn.Embedding(classes, deepest) if conditional else None
         self.apply(initialise)
@@ -117,13 +115,19 @@ class Both(nn.Module):
         return self.discriminator(real, labels), self.discriminator(made, labels)
 
 
-def smallest_map(size: int) -> tuple[int, int]:
-    """(side of the smallest map, how often it doubles until `size`). ValueError for a size that is none of these."""
-    for side in SIDES:
-        doublings = round(math.log2(size / side)) if size >= 2 * side else 0
-        if doublings and side << doublings == size:
-            return side, doublings
-    raise ValueError(f"images of {size}x{size}: allowed are sides of 4, 5, 6 or 7 times 2, 4, 8, ..., such as 28, 32, 64, 128")
+def sides(size: int) -> list[int]:
+    """Sides of the maps from an image down: 28, 14, 7, 4. ValueError for a size that is not halved once, at least."""
+    if size <= SMALLEST:
+        raise ValueError(f"images of {size}x{size}: allowed are sides of {SMALLEST + 1} pixels and more, such as 28, 32, 64, 128")
+    maps = [size]
+    while maps[-1] > SMALLEST:
+        maps.append(-(-maps[-1] // 2))
+    return maps
+
+
+def kernel(side: int) -> int:
+    """Side of the kernel that with stride 2 and padding 1 halves a map of `side`, an odd one upwards, or doubles one to it."""
+    return 4 - side % 2
 
 
 def initialise(layer: nn.Module) -> None:

@@ -14,7 +14,7 @@ _MNIST = Config(
     data=DataConfig("mnist", batch=64),
     optim=OptimConfig("adam", lr=2e-3, beta1=0.5, schedule="cosine", ema=0.999),
     gan=GanConfig(conditional=True),
-    run=RunConfig(epochs=22),
+    run=RunConfig(epochs=14),
 )
 _UNLABELLED = replace(_MNIST, recipe="dcgan-mnist-unlabelled", gan=GanConfig())
 _FASHION = replace(_MNIST, recipe="dcgan-fashion", data=replace(_MNIST.data, name="fashion-mnist"))

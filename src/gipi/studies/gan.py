@@ -19,10 +19,10 @@ _PLAIN = Config(
     data=DataConfig("mnist", batch=64, holdout=0.0),
     optim=OptimConfig("adam", lr=1e-3, beta1=0.5),
     gan=GanConfig(conditional=True, samples=2_000),
-    run=RunConfig(epochs=2),
+    run=RunConfig(epochs=1),
 )
 _BARE = replace(  # as many steps
-    _PLAIN, data=replace(_PLAIN.data, limit=500), gan=replace(_PLAIN.gan, samples=500), run=RunConfig(epochs=268)
+    _PLAIN, data=replace(_PLAIN.data, limit=500), gan=replace(_PLAIN.gan, samples=500), run=RunConfig(epochs=134)
 )
 _SHIFTED = replace(_BARE, data=replace(_BARE.data, augment=AugmentConfig(shift_px=2)))
 _CHOICES = {

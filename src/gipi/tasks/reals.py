@@ -14,7 +14,7 @@ from gipi.data.any_folder import any_folder, find_any
 from gipi.data.folder import has_validation
 from gipi.data.stream import ImageSet
 from gipi.errors import ConfigError
-from gipi.models.dcgan import SIDES, smallest_map
+from gipi.models.dcgan import sides
 from gipi.ops.image import scale
 from gipi.tasks.images import is_path
 
@@ -52,13 +52,11 @@ def load_reals(name: str, split: str, *, side: int = 0, broken: float = 0.01) ->
 
 
 def _check(side: int) -> None:
-    if not side:
-        return
-    try:
-        smallest_map(side)
-    except ValueError as error:
-        allowed = sorted(start << times for start in SIDES for times in range(1, 6))
-        raise ConfigError(f"data.size {side}: allowed are 0 for the images' own, {', '.join(map(str, allowed))}, ...") from error
+    if side:
+        try:
+            sides(side)
+        except ValueError as error:
+            raise ConfigError(f"data.size {side}: 0 takes the images' own; {error}") from error
 
 
 def training_reals(data: DataConfig) -> TrainingReals:
