@@ -1,13 +1,13 @@
 """How good a generator's images are, beside those of the plain recipe that was given as long, and what they are good for.
 
-python bench/generation.py quality mnist [--runs DIR...] [--plain-seconds N | --plain FILE]
+python bench/generation.py quality mnist [--runs DIR...] [--plain-seconds N | --plain FILE | --alone]
 python bench/generation.py speed mnist
 python bench/generation.py downstream DIR [--data mnist] [--seeds N]
 
 quality: 10,000 images of each against the test set, in the eyes of the recipe's judge; real images of the training set, seen so,
 are the floor. Ours is the first recipe for the data set, trained below runs/bench, or what the finished runs hold. The plain one,
 bench/peers/dcgan_plain.py, is trained after it for as many seconds, or FILE is what it has written before; of its two ways to
-draw images the one with the smaller distance counts.
+draw images the one with the smaller distance counts. With --alone it is left out.
 speed: both train by turns.
 downstream: a DeepConvNet is trained on 60,000 images, 6,000 of each class that a conditional generator was asked for, and tested
 on real ones; beside it the same training on the 60,000 real images. It is deepconvnet-fast, which validates on nothing.
@@ -87,43 +87,44 @@ def train_plain(data: str, size: int, seconds: float, name: str) -> Path:
     return out
 
 
-def compare(data: str, paths: list[Path], plain_seconds: float, plain: Path | None) -> list[Row]:
+def compare(data: str, paths: list[Path], plain_seconds: float, plain: Path | None, alone: bool) -> list[Row]:
     runs = finished(paths, data) or over_seeds(first_recipe(data), 1)
     if not runs:
         raise SystemExit(f"{data}: another process is at it")
     config = Config.from_json(runs[0].config())
     seconds = statistics.mean(run.rows()[-1]["time_s"] for run in runs)
     card = read_card(runs[0].model_path)
-    made = np.load(plain or train_plain(data, card.image[1], plain_seconds or seconds, f"dcgan-plain-{data}"))
-
     train, test = (load_reals(data, split, side=config.data.size) for split in ("train", "test"))
     judge = find_judge(config.gan.judge, card.image, card.classes, data, EXACT)
     seed = config.run.seed + 1  # as after a training: images that chose no epoch
     ours = [score(Generator.load(run.model_path, EXACT), test, train, judge, seed=seed) for run in runs]
-    real = judge.look(test.images[drawn(len(test), min(SCORED, len(test), len(train)))])
-    kinds = {way: torch.from_numpy(made[way][: len(real.features)]) for way in ("running", "by_batch")}
-    ways = {way: quality(judge.look(images), real) for way, images in kinds.items()}
-    way = min(ways, key=lambda way: ways[way]["frechet"])
-
     split, name, peer = f"{data} test", config.recipe, f"plain DCGAN, {data}"
-    counts = f"{len(ours[0].answers):,} against {len(real.features):,} images, judged by {judge.name}"
-    theirs = f"{counts}; batch norm {way.replace('_', ' ')}"
+    counts = f"{len(ours[0].answers):,} images against as many, judged by {judge.name}"
     rows = []
     for key in ours[0].metrics:
         unit, factor = SCORES[key]
         mine = [factor * result.metrics[key].value for result in ours]
         rows.append(row(f"{name}: {key}", mine, unit, split=split, note=f"{counts}; {training_time(runs)}", mean=True))
-        if key in ways[way]:
-            rows.append(row(f"{peer}: {key}", [factor * ways[way][key]], unit, split=split, note=theirs))
         rows.append(row(f"{data}, real images: {key}", [factor * ours[0].floor[key]], unit, split=split, note=counts))
+    rows.append(row(f"{name}: training", [run.rows()[-1]["time_s"] / 60 for run in runs], "min", mean=True))
+    rows.append(row(f"{name}: images a second of its training", [median_rate(run) for run in runs], "images/s"))
+    if alone:
+        return rows
+
+    made = np.load(plain or train_plain(data, card.image[1], plain_seconds or seconds, f"dcgan-plain-{data}"))
+    real = judge.look(test.images[drawn(len(test), min(SCORED, len(test)))])
+    kinds = {way: torch.from_numpy(made[way][: len(real.features)]) for way in ("running", "by_batch")}
+    ways = {way: quality(judge.look(images), real) for way, images in kinds.items()}
+    way = min(ways, key=lambda way: ways[way]["frechet"])
+    theirs = f"{counts}; batch norm {way.replace('_', ' ')}"
+    for key, value in ways[way].items():
+        unit, factor = SCORES[key]
+        rows.append(row(f"{peer}: {key}", [factor * value], unit, split=split, note=theirs))
     ratios = [result.metrics["frechet"].value / ways[way]["frechet"] for result in ours]
-    rates = [median_rate(run) for run in runs]
     return [
         *rows,
         row(f"{name}: frechet over the plain recipe's", ratios, "x", split=split, note="target 0.5", mean=True),
-        row(f"{name}: training", [run.rows()[-1]["time_s"] / 60 for run in runs], "min", mean=True),
         row(f"{peer}: training", [float(made["seconds"]) / 60], "min"),
-        row(f"{name}: images a second of its training", rates, "images/s"),
         row(f"{peer}: images a second of its training", made["images_per_s"].tolist(), "images/s"),
     ]
 
@@ -212,6 +213,7 @@ def main() -> None:
         "--plain-seconds", type=float, default=0, help="of the plain recipe's training; as long as ours unless given"
     )
     part.add_argument("--plain", type=Path, help="what it has written before")
+    part.add_argument("--alone", action="store_true", help="leave the plain recipe out")
     parts.add_parser("speed").add_argument("data")
     part = parts.add_parser("downstream")
     part.add_argument("run", type=Path)
@@ -219,7 +221,7 @@ def main() -> None:
     part.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args()
     if asked.part == "quality":
-        rows = compare(asked.data, asked.runs, asked.plain_seconds, asked.plain)
+        rows = compare(asked.data, asked.runs, asked.plain_seconds, asked.plain, asked.alone)
     else:
         rows = speed(asked.data) if asked.part == "speed" else downstream(asked.run, asked.data, asked.seeds)
     write("generation.gpu" if DEVICE == "cuda" else "generation", rows, keep=True)

@@ -158,6 +158,7 @@ SHIPPED = {
     "attend-scenes": Shipped("attend-scenes", "says which handwritten digits lie where before cluttered grounds"),
     "digitnet-mnist": Shipped("digitnet-mnist", "reads a handwritten digit, by another net"),
     "dcgan-mnist": Shipped("dcgan-mnist", "makes the handwritten digit that is asked for"),
+    "dcgan-fashion": Shipped("dcgan-fashion", "makes the piece of clothing that is asked for"),
     "digitnet-fashion": Shipped("digitnet-fashion", "tells ten kinds of clothing apart"),
     "digitnet-tiny-mnist": Shipped("digitnet-tiny-mnist", "reads a handwritten digit with 6,866 weights"),
 }

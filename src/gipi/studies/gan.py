@@ -37,7 +37,7 @@ _CHOICES = {
 
 GAN = Study(
     about="what betters a DCGAN: labels, rate, hinge loss, spectral norm, smoothing, averaged weights; on few images, shifts",
-    cost="2 CPU cores, about 30 minutes",
+    cost="2 CPU cores, about 25 minutes",
     x="choice",
     scores=("frechet", "precision", "recall"),
     variants=(
