@@ -58,7 +58,7 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 
 @needs_openvino
-@pytest.mark.parametrize("name", [name for name in catalog.SHIPPED if name.endswith("-mnist")])
+@pytest.mark.parametrize("name", [name for name in catalog.SHIPPED if name.endswith("-mnist") and name != "dcgan-mnist"])
 def test_a_shipped_model_scores_as_in_pytorch(name: str, quick: None):
     path = WEIGHTS / f"{name}.safetensors"
     plain, swift = Classifier.load(path, CPU), Classifier.load(path, CPU)
