@@ -66,13 +66,13 @@ def warnings_of(quality: Mapping[str, float], classes: int) -> list[str]:
     if quality["diversity"] < ALIKE:
         found.append(
             f"the made images are alike, a sign of mode collapse: their diversity is {quality['diversity']:.2f} of that "
-            "of real ones; --gan.loss hinge, --gan.spectral-norm, a larger --data.batch or a lower --gan.rate may help"
+            "of real ones; --gan.conditional, --optim.ema 0.999, a larger --data.batch or a lower --gan.rate may help"
         )
     if classes and quality["least_class"] < RARE / classes:
         found.append(
             f"a class hardly occurs among the made images, a sign of mode collapse: its share is {quality['least_class']:.1%}, "
             f"where an equal one of {classes} classes is {1 / classes:.1%}; unless it is as rare among the real ones, "
-            "--gan.conditional, by which each class is asked for, or --gan.spectral-norm may help"
+            "--gan.conditional, by which each class is asked for, may help"
         )
     return found
 
