@@ -115,10 +115,11 @@ def test_processes_with_batch_norm_of_their_own_keep_the_same_weights(config: Co
 def test_a_step_is_the_papers(config: Config, loss: Any, smoothing: float):
     """Against the plain way: real and made images in two backward passes, each net's gradients thrown away by the other's step."""
     gan = replace(config.gan, loss=loss, rate=2.0)
-    config = replace(config, gan=gan, optim=OptimConfig("adam", lr=1e-3, beta1=0.5, label_smoothing=smoothing))
+    config = replace(config, gan=gan, optim=OptimConfig("sgd", lr=0.01, label_smoothing=smoothing))
+    torch.manual_seed(0)
     task = Generate(config, CPU)
     maker, judge = deepcopy(task.model.net), deepcopy(task.opponent)
-    rules = [torch.optim.Adam(net.parameters(), lr=lr, betas=(0.5, 0.999)) for net, lr in ((maker, 1e-3), (judge, 2e-3))]
+    rules = [torch.optim.SGD(net.parameters(), lr=lr) for net, lr in ((maker, 0.01), (judge, 0.02))]
     source = task.source()
     for _ in range(3):
         batch = next(source)
@@ -146,6 +147,12 @@ def test_a_step_is_the_papers(config: Config, loss: Any, smoothing: float):
     for net, plain in ((task.model.net, maker), (task.opponent, judge)):
         for (name, value), other in zip(net.state_dict().items(), plain.state_dict().values(), strict=True):
             torch.testing.assert_close(value, other, rtol=0, atol=2e-4, msg=name)
+
+
+def test_both_rules_have_the_papers_beta1(config: Config):
+    task = Generate(config, CPU)
+    rules = [optim.state_dict()["rule"]["param_groups"][0] for optim in (task._generator, task._discriminator)]
+    assert [rule["betas"] for rule in rules] == [(0.5, 0.999), (0.5, 0.999)]
 
 
 def test_the_generators_step_leaves_the_discriminator_as_it_is_and_ready(config: Config, monkeypatch: pytest.MonkeyPatch):
