@@ -16,7 +16,7 @@ from torch import Tensor
 from gipi.config import AugmentConfig, Config
 from gipi.data.ahead import Ahead
 from gipi.data.stream import ImageBatch, ImageStream
-from gipi.engine.agree import everyone, gathered, same_buffers
+from gipi.engine.agree import everyone, gathered, same_buffers, together
 from gipi.engine.batchnorm import synchronise
 from gipi.engine.optim import Optim
 from gipi.engine.place import Place
@@ -168,7 +168,8 @@ class Generate:
         """Whether the two nets still learn from each other. Raises RunError if they have ceased to."""
         if not self._losses:
             return
-        loss, self._losses = float(torch.stack(self._losses).mean()), []
+        own = Mean(torch.stack(self._losses).sum(), len(self._losses))
+        loss, self._losses = together({"loss": own}, self._place)["loss"].value, []  # all processes end together
         if loss < LOST:
             raise RunError(
                 f"the discriminator tells all images apart (its loss is {loss:.1e}), so the generator learns nothing any more; "
