@@ -92,10 +92,10 @@ def settings(contender: Contender) -> list[tuple[str, str, str]]:
     return [(f"{v} {p}".strip(), p, v) for p in precisions for v in contender.variants]
 
 
-def environment_of_peers() -> str:
+def environment_of_peers(requirements: str = "requirements.txt", name: str = "peers-venv") -> str:
     """Python of the peers' environment, made or brought up to date if its requirements are not those of the file."""
-    folder = RUNS / "peers-venv"
-    python, stamp, wanted = folder / "bin" / "python", folder / "installed.txt", ROOT / "bench" / "peers" / "requirements.txt"
+    folder = RUNS / name
+    python, stamp, wanted = folder / "bin" / "python", folder / "installed.txt", ROOT / "bench" / "peers" / requirements
     if not (stamp.exists() and stamp.read_text() == wanted.read_text()):
         print(f"installing the peers into {folder} ...", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
+import gymnasium
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -13,6 +14,8 @@ from torch import nn
 from gipi import catalog
 from gipi.data import fetch
 from gipi.data.scenes import CAPTIONED
+from gipi.envs.atari import rom_of
+from gipi.envs.scores import REFERENCE
 from gipi.errors import ConfigError, DataError
 from gipi.inspect.layers import layer_table
 from gipi.model import WEIGHTS, load_model
@@ -58,6 +61,8 @@ def test_the_facts_of_a_net_are_those_of_the_net_built(name: str):
         assert logits.shape == (2, 3, 64, 64), "the paper's images"
     elif fact.kind == "caption":
         assert logits.shape == (2, 3000), "the first word's"
+    elif fact.kind == "act":
+        assert logits.shape == (2, {"dqn": 6, "dqn-small": 3, "dqn-mlp": 2}[name]), "Pong's, catch's and CartPole's actions"
     else:
         assert logits.shape == (2, 1000 if fact.input == (3, 224, 224) else 10)
 
@@ -187,7 +192,9 @@ def test_a_recipe_names_what_exists_and_fits(name: str):
     config = RECIPES[name].config
     net = NETS[config.net.name]
     assert net.kind == config.kind
-    if config.data.name:  # else a folder, named when the recipe is used
+    if config.kind == "act":
+        assert config.data.name in ("", *catalog.GAMES, *gymnasium.registry) or rom_of(config.data.name) in REFERENCE
+    elif config.data.name:  # else a folder, named when the recipe is used
         data = DATASETS[config.data.name]
         assert config.kind in data.factories
         assert net.any_size or net.input[1:] == data.image[1:] or net.kind == "generate"

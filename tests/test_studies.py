@@ -49,7 +49,8 @@ def test_claims_compare_what_the_study_has(name: str):
 @pytest.mark.parametrize(("name", "one"), EVERY, ids=[f"{name}-{one.name}" for name, one in EVERY])
 def test_a_variant_is_a_configuration_that_can_be_written_down(name: str, one):
     assert Config.from_json(one.config.to_json()) == one.config
-    assert one.config.data.name == {"landmarks": "fashion-mnist", "transfer": "hymenoptera"}.get(name, "mnist")
+    data = {"landmarks": "fashion-mnist", "transfer": "hymenoptera", "dqn": one.series}.get(name, "mnist")
+    assert one.config.data.name == data
     assert one.config.run.members == 1
 
 
@@ -130,6 +131,6 @@ def test_all_fixed_initial_spreads_are_built():
 
 
 def test_the_list_says_each_study():
-    assert set(STUDIES) == {"depth", "filters", "data", "tricks", "optimizers", "initialisation", "landmarks", "transfer", "gan"}
+    assert set(STUDIES) == {"depth", "filters", "data", "tricks", "optimizers", "initialisation", "landmarks", "transfer", "gan", "dqn"}
     assert all(re.fullmatch(r"[a-z]+", name) for name in STUDIES)
     assert set(catalog.NETS) >= {one.config.net.name for _, one in EVERY}

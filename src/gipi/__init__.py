@@ -31,7 +31,21 @@ if TYPE_CHECKING:
     from gipi.config import Config
     from gipi.errors import GipiError
     from gipi.lab import study
-    from gipi.looks import augmented, dense, epochs, exciting, features, fields, layers, mistakes, regions, why, words
+    from gipi.looks import (
+        augmented,
+        dense,
+        epochs,
+        exciting,
+        features,
+        fields,
+        layers,
+        mistakes,
+        pixels,
+        regions,
+        watch,
+        why,
+        words,
+    )
     from gipi.recipes import RECIPES
 
 __version__ = "0.1.0"
@@ -51,7 +65,21 @@ _VERBS = (
     "recipe_for",
     "import_weights",
 )
-_LOOKS = ("layers", "mistakes", "features", "fields", "exciting", "augmented", "why", "dense", "regions", "words", "epochs")
+_LOOKS = (
+    "layers",
+    "mistakes",
+    "features",
+    "fields",
+    "exciting",
+    "augmented",
+    "why",
+    "dense",
+    "regions",
+    "words",
+    "epochs",
+    "watch",
+    "pixels",
+)
 _HOME = {
     **dict.fromkeys(_VERBS, "gipi.api"),
     **dict.fromkeys(_LOOKS, "gipi.looks"),
@@ -82,12 +110,14 @@ __all__ = [
     "load_images",
     "load_masks",
     "mistakes",
+    "pixels",
     "predict",
     "recipe_for",
     "regions",
     "resume",
     "study",
     "train",
+    "watch",
     "why",
     "words",
 ]

@@ -28,32 +28,34 @@ from gipi.model import Card, find_model, read_card, save_model
 from gipi.models import deepconvnet
 from gipi.preprocess import Preprocess
 from gipi.runs import Run, new_run_path
+from gipi.tasks.act_score import ActEvaluation as ActEvaluation
 from gipi.tasks.answers import Classification, read_files
-from gipi.tasks.boxes import load_boxes
-from gipi.tasks.captioner import Captioner, CaptionEvaluation
+from gipi.tasks.boxes import load_boxes as load_boxes
+from gipi.tasks.captioner import Captioner
 from gipi.tasks.captioning import Captioning
-from gipi.tasks.captions import load_captions
+from gipi.tasks.captions import load_captions as load_captions
 from gipi.tasks.choose import choose
-from gipi.tasks.classifier import Classifier, Evaluation
+from gipi.tasks.classifier import Classifier
 from gipi.tasks.committee import Committee
 from gipi.tasks.detection import Detection
-from gipi.tasks.detector import DetectEvaluation, Detector
+from gipi.tasks.detector import Detector
+from gipi.tasks.evaluation import Evaluations, Loaded, score_model
 from gipi.tasks.export import Exported
 from gipi.tasks.export import export as export_model
 from gipi.tasks.generator import Generator
-from gipi.tasks.generator_score import GenerateEvaluation, score_on
-from gipi.tasks.images import load_images
-from gipi.tasks.masks import load_masks
+from gipi.tasks.generator_score import GenerateEvaluation as GenerateEvaluation
+from gipi.tasks.images import load_images as load_images
+from gipi.tasks.masks import load_masks as load_masks
 from gipi.tasks.members import join, train_members
+from gipi.tasks.player import Player
 from gipi.tasks.pretrained import pretrained
 from gipi.tasks.segmentation import Segmentation
-from gipi.tasks.segmenter import Segmenter, SegmentEvaluation
+from gipi.tasks.segmenter import Segmenter as Segmenter
 from gipi.tasks.start import resolve
 from gipi.tasks.together import check_processes, train_together
 from gipi.tasks.training import Echo, for_processes, train_one
 
 Models = str | Path | Sequence[str | Path]
-Loaded = Captioner | Classifier | Detector | Generator | Segmenter
 
 
 def train(
@@ -193,25 +195,19 @@ def evaluate(
     vote: bool = False,
     tta: Views = "none",
     judge: str | None = None,
+    episodes: int | None = None,
+    epsilon: float | None = None,
     place: Place | None = None,
-) -> Evaluation | DetectEvaluation | SegmentEvaluation | CaptionEvaluation | GenerateEvaluation:
-    """Score of a model, or of several as in `load`, on a data set of the catalogue or one's own.
+) -> Evaluations:
+    """Score of a model, or of several as in `load`, on a data set of the catalogue or one's own; of a player in an environment.
 
-    judge: of a generator, whose features images are compared by, as `GanConfig` has it, "auto" if None; ConfigError for others.
-    Raises ConfigError if its classes or sizes are not the model's, DataError if it cannot be had.
+    judge: of a generator, whose features images are compared by, as `GanConfig` has it, "auto" if None.
+    episodes, epsilon: of a player, how many it plays, with which share of random decisions; 30 and 0.05 if None.
+    Raises ConfigError for these where they mean nothing, and if the model's classes or sizes are not the data's; DataError if it
+    cannot be had.
     """
     loaded = load(model, vote=vote, tta=tta, place=place)
-    if isinstance(loaded, Generator):
-        return score_on(loaded, data, split, judge or "auto")
-    if judge is not None:
-        raise ConfigError(f"--judge {judge} is for generators: {model} makes no images, leave it out")
-    if isinstance(loaded, Segmenter):
-        return loaded.evaluate(load_masks(data, split))
-    if isinstance(loaded, Detector):
-        return loaded.evaluate(load_boxes(data, split))
-    if isinstance(loaded, Captioner):
-        return loaded.evaluate(load_captions(data, split, side=loaded.card.image[1:]))
-    return loaded.evaluate(load_images(data, split, short=loaded.short))
+    return score_model(loaded, data, split, judge=judge, episodes=episodes, epsilon=epsilon)
 
 
 def check(data: Path) -> Survey | BoxSurvey | CaptionSurvey | MaskSurvey:
@@ -242,9 +238,11 @@ def predict(
 
     score, overlap: of a detector, see `Detector.threshold`.  beam, best, temperature, seed: of a captioner, see `Speech`.
     ConfigError for other models.
-    Pictures are read some at once, in the number format in which this CPU is fastest. ConfigError for a generator: it reads none.
+    Pictures are read some at once, in the number format in which this CPU is fastest. ConfigError for models that read none.
     """
     files, loaded = list(files), load(model, vote=vote, tta=tta, place=decide_place(device="cpu"))
+    if isinstance(loaded, Player):
+        raise ConfigError(f"{model} plays and reads no pictures: gipi.watch({str(model)!r})")
     if isinstance(loaded, Generator):
         raise ConfigError(f"{model} makes images of noise and reads none: gipi.load({str(model)!r}).make(64)")
     if isinstance(loaded, Detector):
@@ -264,9 +262,11 @@ def predict(
 def export(model: str | Path, out: Path, *, check: Path | None = None) -> Exported:
     """Write a model as one ONNX file, compared with our own answers before: see `tasks/export.py`, which says what is raised.
 
-    Raises ConfigError for captioners and generators, too.
+    Raises ConfigError for captioners, generators and players, too.
     """
     loaded = load(model)
+    if isinstance(loaded, Player):
+        raise ConfigError(f"{model} plays: so far classifiers, segmentation models and detectors are written as ONNX")
     if isinstance(loaded, Generator):
         raise ConfigError(f"{model} makes images: so far classifiers, segmentation models and detectors are written as ONNX")
     if isinstance(loaded, Captioner):

@@ -64,6 +64,15 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Game:
+    """A game of our own. factory: "module:class", a gymnasium.Env without arguments.  best: the highest return there is, if any."""
+
+    factory: str
+    about: str
+    best: float | None = None
+
+
+@dataclass(frozen=True)
 class Shipped:
     """A model of ours that comes with the package, as weights/NAME.safetensors."""
 
@@ -77,6 +86,7 @@ KINDS = {
     "detect": Kind("gipi.tasks.detect:Detect", "gipi.tasks.detector:Detector", "a box and a label for each thing in an image"),
     "caption": Kind("gipi.tasks.caption:Caption", "gipi.tasks.captioner:Captioner", "a sentence for an image"),
     "generate": Kind("gipi.tasks.generate:Generate", "gipi.tasks.generator:Generator", "images from noise"),
+    "act": Kind("gipi.tasks.act:Act", "gipi.tasks.player:Player", "an action for what is seen"),
 }
 
 _IMAGENET = (3, 224, 224)
@@ -133,6 +143,9 @@ NETS = {
     "attend-resnet50": Net("gipi.models.attend:attend_resnet50", "caption", "Show, attend and tell, ResNet-50", "Xu et al., arXiv 1502.03044", 2015, 52, _IMAGENET, 32_357_880, 4_147_979_520, any_size=True),
     "attend-mobilenet-v2": Net("gipi.models.attend:attend_mobilenet_v2", "caption", "Show, attend and tell, MobileNetV2", "Xu et al., arXiv 1502.03044", 2015, 55, _IMAGENET, 10_680_504, 341_069_952, any_size=True),
     "dcgan": Net("gipi.models.dcgan:dcgan", "generate", "DCGAN", "Radford, Metz and Chintala, arXiv 1511.06434", 2015, 5, (100, 1, 1), 12_658_435, 410_583_040),
+    "dqn": Net("gipi.models.dqn:dqn", "act", "DQN", "Mnih et al., Nature 518, 2015", 2015, 5, (4, 84, 84), 1_687_206, 9_346_048),
+    "dqn-small": Net("gipi.models.dqn:dqn_small", "act", "DQN for small pictures", "after Mnih et al., Nature 518, 2015", 2015, 4, (4, 16, 16), 267_891, 704_896),
+    "dqn-mlp": Net("gipi.models.dqn:dqn_mlp", "act", "DQN for numbers", "after Mnih et al., Nature 518, 2015", 2015, 3, (4, 1, 1), 17_410, 17_152),
     # CamVid's images have 360 rows, which is no multiple of 32.
     "segnet": Net("gipi.models.segnet:segnet", "segment", "SegNet", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 26, (3, 352, 480), 29_449_355, 104_133_427_200, any_size=True),
     "segnet-basic": Net("gipi.models.segnet:segnet_basic", "segment", "SegNet-Basic", "Badrinarayanan, Kendall and Cipolla, arXiv 1511.00561", 2015, 9, (3, 352, 480), 1_416_075, 57_873_530_880, any_size=True),
@@ -150,6 +163,11 @@ DATASETS = {
     "scenes": Dataset({"segment": "gipi.data.scenes:scenes", "detect": "gipi.data.scenes:scene_boxes", "caption": "gipi.data.scenes:scene_captions"}, "handwritten digits before clutter, made here: needs no network", (3, 64, 96), 4_096, 1_024, "whole"),
     "digits": Dataset({"classify": "gipi.data.digits:digits", "generate": "gipi.data.digits:digits"}, "handwritten digits, embedded: needs no network", (1, 28, 28), 1_437, 360, "digit"),
 }  # fmt: skip
+
+GAMES = {
+    "catch": Game("gipi.envs.catch:Catch", "catch a falling ball", best=1.0),
+    "snake": Game("gipi.envs.snake:Snake", "eat, grow and bite neither wall nor oneself"),
+}
 
 SHIPPED = {
     "deepconvnet-mnist": Shipped("deepconvnet-mnist", "reads a handwritten digit"),

@@ -14,7 +14,7 @@ import torch
 
 from gipi import api, catalog
 from gipi.config import Config
-from gipi.errors import RunError
+from gipi.errors import ConfigError, RunError
 from gipi.inspect.formats import FORMATS
 from gipi.inspect.layers import feature_maps, fed, layer_table
 from gipi.inspect.precision import Precision, measure
@@ -49,11 +49,14 @@ def study(name: str, *, data: str | None = None, out: Path | None = None, say: C
     What is done is not trained again, and what was stopped goes on. Processes with the same folder share the trainings; the last
     one writes study.json, table.md, figure.png and report.html.  data: another data set than MNIST, with as many steps.
     "precision" trains nothing, reads the test images of `data` with the shipped models and writes the same files.
-    Raises ConfigError for an unknown name, DataError if the data cannot be had, RunError if `out` holds something else.
+    Raises ConfigError for an unknown name and for the data of a study of games, DataError if the data cannot be had, RunError if
+    `out` holds something else.
     """
     plan = catalog.entry({**STUDIES, **MEASUREMENTS}, name, "study")
     if isinstance(plan, Measurement):
         return _precision(plan, data or "mnist", out or Path("runs") / f"study-{name}", say)
+    if data and plan.variants[0].config.kind == "act":
+        raise ConfigError(f"--data {data}: the study {name!r} is of its own games, leave it out")
     if data or plan.per_class:
         name_of_data = data or plan.variants[0].config.data.name
         images = api.load_images(name_of_data, "train")

@@ -39,9 +39,11 @@ from gipi.tasks.films import Reel, film_of_epochs
 from gipi.tasks.generator import Generator
 from gipi.tasks.images import load_images
 from gipi.tasks.masks import load_masks
+from gipi.tasks.player import Player
 from gipi.tasks.segmenter import Segmenter
 from gipi.tasks.trained import ALONE
 from gipi.tasks.training import new_task
+from gipi.tasks.watch import MOST, GameReel, film_of_game, what_moves
 
 Reader = Captioner | Classifier | Detector | Segmenter  # models that are shown pictures
 
@@ -179,6 +181,19 @@ def epochs(run: str | Path) -> Reel:
     return film_of_epochs(Path(run))
 
 
+def watch(model: str | Path, *, seed: int = 0, epsilon: float = 0.0, most: int = MOST) -> GameReel:
+    """The game of a seed as a film, with what a player expects of each action beside it: `.save("game.gif")`, or .mp4.
+
+    epsilon: share of random moves.  most: decisions at most. Raises ConfigError for another model and values out of range.
+    """
+    return film_of_game(_player(model, "a game"), seed=seed, epsilon=epsilon, most=most)
+
+
+def pixels(model: str | Path, seed: int = 0) -> Image.Image:
+    """A picture of what moves the values of a player in six moments of a seed's game: pixels, or the numbers that it sees."""
+    return _picture(what_moves(_player(model, "--pixels"), seed))
+
+
 def augmented(config: Config) -> Image.Image:
     """A picture of some training images and of what a training by `config` feeds the net for them in its first epochs.
 
@@ -202,6 +217,15 @@ def _reader(model: str | Path) -> Reader:
     loaded = load(model)
     if isinstance(loaded, Generator):
         raise ConfigError(f"{model} makes images of noise and reads none: look at what it makes, or score it with gipi eval")
+    if isinstance(loaded, Player):
+        raise ConfigError(f"{model} plays a game and reads no pictures: look at a game with gipi predict, or --pixels SEED")
+    return loaded
+
+
+def _player(model: str | Path, what: str) -> Player:
+    loaded = load(model)
+    if not isinstance(loaded, Player):
+        raise ConfigError(f"{what} is for players, but {model} does {loaded.card.kind}")
     return loaded
 
 

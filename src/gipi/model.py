@@ -32,6 +32,7 @@ class Card:
     net: name in the catalogue.  args: keyword arguments of its factory.  preprocess: what a picture goes through before it.
     metrics: of the test set.  data: digest of each set seen.  parents: what its weights started from.
     colours: red, green, blue of each class, for drawing them; of a segmentation net.
+    environment, discount, clip_reward: what a player plays, and what its values are of: rewards or their signs, discounted.
     members: how many nets the file holds; of an ensemble, the names of their weights start with nets.0, nets.1, ...
     """
 
@@ -47,6 +48,9 @@ class Card:
     gipi: str = ""
     members: int = 1
     colours: tuple[tuple[int, int, int], ...] = ()
+    environment: str = ""
+    discount: float = 0.99
+    clip_reward: bool = True
 
     def __post_init__(self) -> None:
         if not self.classes:

@@ -14,7 +14,7 @@ HEADLINES = {
     "bleu4": "BLEU-4",
     "exact": "exact",
 }  # of each kind
-NUMBERS = {"frechet": "Fréchet distance"}  # likewise, of a kind whose headline is no share
+NUMBERS = {"frechet": "Fréchet distance", "return": "return"}  # likewise, of a kind whose headline is no share
 
 
 def headline(row: Mapping[str, Any]) -> list[str]:
@@ -41,7 +41,7 @@ class Screen:
         if row["split"] != "train" or row["step"] == row["steps"]:
             self._line(f"{where}  {row['split']:10}  {numbers}", "\n")
         elif self._live:
-            speed = f"{row['samples_per_s']:,.0f} images/s  {row['left_s']:.0f} s left" if "left_s" in row else ""
+            speed = f"{row['samples_per_s']:,.0f} samples/s  {row['left_s']:.0f} s left" if "left_s" in row else ""
             self._line(f"{where}  {'training':10}  {numbers}  {speed}", "")
 
     def __enter__(self) -> Screen:

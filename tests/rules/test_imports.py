@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "gipi"
 LAYERS = {
     0: {"errors", "config", "catalog", "recipes", "studies", "decode", "preprocess", "published"},
     1: {"ops", "runs", "model", "foreign"},
-    2: {"models", "data", "engine"},
+    2: {"models", "data", "envs", "engine"},
     3: {"tasks", "inspect"},
     4: {"api", "lab", "looks", "bench", "plan"},
     5: {"cli", "screen", "__main__"},

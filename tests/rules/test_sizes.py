@@ -9,16 +9,15 @@ BUDGETS = {
     "api.py": 300,
     "engine/loop.py": 80,
     "engine/optim.py": 160,
-    "config.py": 330,
     "runs.py": 270,
     "data/stream.py": 180,
     "engine/place.py": 180,
     "foreign.py": 320,
     "data/fetch.py": 200,
 }
-FOLDERS = {"tasks": 200, "models": 200, "data": 150, "engine": 120, "ops": 200, "inspect": 250, "cli": 150}
+FOLDERS = {"tasks": 200, "models": 200, "data": 150, "envs": 200, "engine": 120, "ops": 200, "inspect": 250, "cli": 150}
 ANY = 250
-WHOLE = 31_500
+WHOLE = 34_500
 
 
 def lines(path):

@@ -39,11 +39,14 @@ DRAWINGS = {
     "detect": Drawing("finds boxes", "detected", "pictures with their boxes", ("",)),
     "caption": Drawing("writes sentences", "", "pictures with their sentences", ("", "-words")),
     "generate": Drawing("makes images of noise", "", "images", ()),
+    "act": Drawing("plays a game", "", "a film", ()),
 }
+NO_READERS = ("generate", "act")
 OF_KIND = {
     "detect": ("a detector", ("score", "overlap", "coco")),
     "caption": ("a captioner", ("beam", "best", "temperature", "seed")),
     "generate": ("a generator", ("seed", "count", "class_", "walk", "between", "arithmetic", "epochs")),
+    "act": ("a player", ("seed", "epsilon", "steps")),
 }  # what some flags of `gipi predict` are for
 
 
@@ -62,7 +65,7 @@ def check_kinds(args: PredictArgs, kinds: Sequence[tuple[str, str]], files: Sequ
             raise ConfigError(f"--{given} is for {' or '.join(OF_KIND[kind][0] for kind in able)}; {args.model} {does}")
     if args.out is not None and not drawer:
         raise ConfigError(f"--out {args.out} is where a segmentation model, a detector or a captioner draws; {args.model} {does}")
-    if video and not (drawer and DRAWINGS[drawer[1]].name):
+    if video and not (drawer and (DRAWINGS[drawer[1]].name or drawer[1] in NO_READERS)):
         raise ConfigError(f"{video} is a video: {args.model} reads pictures, a segmentation model or a detector both")
     if video and args.coco:
         raise ConfigError(f"--coco {args.coco} is for pictures, and {video} is a video: leave one of them out")

@@ -35,7 +35,8 @@ class GenerateArgs:
     seed: Annotated[
         int | None,
         arg(
-            help="0 if not given: of a generator's first image, the next one has the next; with --temperature, of chance",
+            help="0 if not given: of a generator's first image, the next one has the next; of a player's game; "
+            "with --temperature, of chance",
             metavar="N",
         ),
     ] = None

@@ -16,16 +16,9 @@ from gipi.recipes import RECIPES, overview
 from gipi.studies import MEASUREMENTS, STUDIES
 
 PICTURES = {
-    "mistakes": "DATA",
-    "features": "IMAGE",
-    "fields": "IMAGE",
-    "why": "IMAGE",
-    "exciting": "DATA",
-    "dense": "IMAGE",
-    "regions": "IMAGE",
-    "words": "IMAGE",
-    "augment": "RECIPE",
-}
+    "mistakes": "DATA", "features": "IMAGE", "fields": "IMAGE", "why": "IMAGE", "exciting": "DATA", "dense": "IMAGE",
+    "regions": "IMAGE", "words": "IMAGE", "pixels": "SEED", "augment": "RECIPE",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +51,9 @@ class InspectArgs:
     ] = None
     words: Annotated[
         Path | None, arg(help="draw where in this picture a captioner that attends looks at each word", metavar="IMAGE")
+    ] = None
+    pixels: Annotated[
+        int | None, arg(help="play the game of this seed and draw which pixels move a player's values in it", metavar="SEED")
     ] = None
     augment: Annotated[
         str | None, arg(help="draw training images as this recipe augments them; takes no MODEL", metavar="RECIPE")
@@ -99,6 +95,8 @@ def inspect(argv: list[str]) -> int:
         found, picture = looks.dense(args.model, args.dense)
         told = found.json()
         print(*([] if args.json else [found.text(), ""]), sep="\n", end="")
+    elif args.pixels is not None:
+        picture = looks.pixels(args.model, args.pixels)
     elif asked:
         draw = {"features": looks.features, "fields": looks.fields, "regions": looks.regions, "words": looks.words}[asked[0]]
         picture = draw(args.model, getattr(args, asked[0]))

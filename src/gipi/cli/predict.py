@@ -1,4 +1,4 @@
-"""gipi predict: what is in pictures, in words or sentences; where, in pictures or a video; and pictures made of noise."""
+"""gipi predict: what is in pictures, in words or sentences; where, in pictures or a video; pictures of noise; a game played."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from tyro.conf import Positional, arg
 
 from gipi import catalog
+from gipi.cli.act import ActArgs, act
 from gipi.cli.common import Json, Model, parse, print_json
 from gipi.cli.drawn import DRAWINGS, Coco, Drawing, check_kinds, draw_video
 from gipi.cli.generate import GenerateArgs, generate
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PredictArgs(GenerateArgs):
+class PredictArgs(GenerateArgs, ActArgs):
     """Read pictures: PNG, JPEG, WebP, BMP, GIF or TIFF, photographed, scanned or drawn, or all in a folder.
 
     A segmentation model names every pixel, a detector finds boxes: of pictures or of a video, MP4, MOV, MKV, AVI or WebM. A
-    captioner says in a sentence what a picture shows. A generator reads none: it makes images of noise.
+    captioner says in a sentence what a picture shows. A generator reads none: it makes images of noise. A player plays a game:
+    a film of it, and of what the net expects of each action.
     """
 
     model: Positional[Model]
@@ -46,7 +48,8 @@ class PredictArgs(GenerateArgs):
             help="of a segmentation model: the folder of masks and overlays (segmented), or the video (NAME-segmented.mp4); "
             "of a detector: the folder of pictures with their boxes (detected), or the video (NAME-detected.mp4); "
             "of a captioner: the folder of pictures with their sentences, if they are to be drawn; "
-            "of a generator: the picture (MODEL.png), the film, or the folder of single images",
+            "of a generator: the picture (MODEL.png), the film, or the folder of single images; "
+            "of a player: the film (MODEL.gif), .gif, .mp4, .mov or .mkv",
         ),
     ] = None
     score: Annotated[
@@ -92,8 +95,8 @@ def predict(argv: list[str]) -> int:
     cards = {model: api.read_card(api.find_model(model)) for model in models}
     check_kinds(args, [(model, cards[model].kind) for model in models], files)
     card = cards[args.model]
-    if card.kind == "generate":
-        return generate(args, files)
+    if alone := {"generate": generate, "act": act}.get(card.kind):
+        return alone(args, files)
     if not files:
         raise ConfigError("name at least one picture: gipi predict MODEL FILE...")
     drawing, coco = DRAWINGS.get(card.kind), Coco(args.coco) if args.coco else None

@@ -14,7 +14,7 @@ from tyro.conf import arg
 
 from gipi import catalog
 from gipi.cli.common import STOPPED, Json, parse, print_json
-from gipi.config import Config, DataConfig, GanConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
+from gipi.config import ActConfig, Config, DataConfig, GanConfig, NetConfig, OptimConfig, RunConfig, TransferConfig
 from gipi.errors import ConfigError
 from gipi.recipes import DEFAULT, RECIPES
 from gipi.screen import Screen, headline
@@ -34,6 +34,7 @@ class TrainArgs:
     optim: OptimConfig
     transfer: TransferConfig
     gan: GanConfig
+    act: ActConfig
     run: Annotated[RunConfig, arg(name="")]
     net: Annotated[str | None, arg(help="another net than the recipe's (see: gipi list nets)")] = None
     out: Annotated[Path | None, arg(help="the run folder; runs/RECIPE-NNN if not given")] = None
@@ -53,10 +54,9 @@ def train(argv: list[str]) -> int:
 
         recipe, chosen = api.recipe_for(pictures)
         print(chosen, file=sys.stderr)
-    args = parse(
-        TrainArgs, f"gipi train {name}", argv, TrainArgs(recipe.data, recipe.optim, recipe.transfer, recipe.gan, recipe.run)
-    )
-    config = replace(recipe, data=args.data, optim=args.optim, transfer=args.transfer, gan=args.gan, run=args.run)
+    default = TrainArgs(recipe.data, recipe.optim, recipe.transfer, recipe.gan, recipe.act, recipe.run)
+    args = parse(TrainArgs, f"gipi train {name}", argv, default)
+    config = replace(recipe, data=args.data, optim=args.optim, transfer=args.transfer, gan=args.gan, act=args.act, run=args.run)
     if args.net is not None and args.net != config.net.name:
         catalog.entry(catalog.NETS, args.net, "net")
         config = replace(config, net=NetConfig(args.net))
@@ -101,6 +101,8 @@ def _next(path: Path, config: Config) -> tuple[str, str]:
     """What to do with the model."""
     if config.kind == "generate":
         return f"next    gipi predict {path} --count 64 -o grid.png", f"        gipi predict {path} --walk 1 2 3 -o walk.gif"
+    if config.kind == "act":
+        return f"next    gipi predict {path} -o game.gif", f"        gipi inspect {path} --pixels 1"
     return f"next    gipi inspect {path} --mistakes {config.data.name}", f"        gipi predict {path} your-own-picture.png"
 
 

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from gipi.cli.common import Json, parse, print_json
+from gipi.cli.words import scores
 from gipi.config import Views
 from gipi.errors import ConfigError
 
-WORDS = {
-    "accuracy": "accuracy",
-    "top5": "among the best five",
-    "mean_iou": "mean IoU",
-    "pixel_accuracy": "pixel accuracy",
-    "class_accuracy": "class accuracy",
-    "boundary_f1": "boundary F1",
-    "ap": "AP",
-    "ap50": "AP50",
-    "ap75": "AP75",
-    "ap_small": "AP small",
-    "ap_medium": "AP medium",
-    "ap_large": "AP large",
-    "ar100": "AR100",
-    "voc_ap": "VOC AP",
-    "voc_ap11": "VOC AP of 11 points",
-    "bleu1": "BLEU-1",
-    "bleu2": "BLEU-2",
-    "bleu3": "BLEU-3",
-    "bleu4": "BLEU-4",
-    "rouge_l": "ROUGE-L",
-    "exact": "exact",
-    "precision": "precision",
-    "recall": "recall",
-    "confidence": "confidence",
-    "least_class": "rarest class",
-    "most_class": "commonest class",
-    "as_asked": "as asked for",
-}  # of metrics that are shares
-PLAIN = {
-    "loss": "loss",
-    "cider": "CIDEr-D",
-    "perplexity": "perplexity",
-    "frechet": "Fréchet distance",
-    "diversity": "diversity",
-}  # of those that are not
+if TYPE_CHECKING:
+    from gipi.api import ActEvaluation
+
 MODELS = "model files, run folders or names of shipped models; several answer together with the mean of their probabilities"
 Vote = Annotated[bool, arg(help="take the answer that most of the models give, not that of the mean probabilities")]
 Tta = Annotated[Views, arg(help="average over a picture and it moved by a pixel each way (shift) or mirrored (flip)")]
@@ -56,10 +23,16 @@ Tta = Annotated[Views, arg(help="average over a picture and it moved by a pixel 
 
 @dataclass(frozen=True)
 class EvalArgs:
-    """Score a model, or several together, on a data set, in float32."""
+    """Score a model, or several together, on a data set, or a player in an environment, in float32."""
 
     models: Positional[Annotated[tuple[str, ...], arg(help=MODELS, metavar="MODEL")]]
-    data: Annotated[str, arg(help="a data set of the catalogue (see: gipi list)")] = "mnist"
+    data: Annotated[
+        str | None,
+        arg(
+            help="a data set of the catalogue (see: gipi list), of a player an environment; mnist or its own if not given",
+            metavar="NAME",
+        ),
+    ] = None
     split: Annotated[str, arg(help="test or train; of masks, boxes and captions, validation too")] = "test"
     vote: Vote = False
     tta: Tta = "none"
@@ -71,6 +44,10 @@ class EvalArgs:
             metavar="NAME",
         ),
     ] = None
+    episodes: Annotated[int | None, arg(help="of a player: how many it plays; 30 if not given", metavar="N")] = None
+    epsilon: Annotated[
+        float | None, arg(help="of a player: share of its decisions that are random, 0 to 1; 0.05 if not given", metavar="E")
+    ] = None
     json: Json = False
 
 
@@ -80,28 +57,40 @@ def evaluate(argv: list[str]) -> int:
         raise ConfigError("name at least one model: gipi eval MODEL...")
     from gipi import api
 
-    model = one_or_several(args.models)
-    evaluation = api.evaluate(model, args.data, split=args.split, vote=args.vote, tta=args.tta, judge=args.judge)
+    data = args.data or api.read_card(api.find_model(args.models[0])).environment or "mnist"
+    evaluation = api.evaluate(
+        one_or_several(args.models), data, split=args.split, vote=args.vote, tta=args.tta, judge=args.judge,
+        episodes=args.episodes, epsilon=args.epsilon,
+    )  # fmt: skip
+    if isinstance(evaluation, api.ActEvaluation):
+        return _played(args, data, evaluation)
     result, count = {name: mean.value for name, mean in evaluation.metrics.items()}, len(evaluation.answers)
     made = isinstance(evaluation, api.GenerateEvaluation)
     judged: dict[str, Any] = {"judge": evaluation.judge, "floor": evaluation.floor} if made else {}
     if args.json:
-        about = {"count": count, "data": args.data, "split": args.split, **named(args.models, args.vote, args.tta)}
+        about = {"count": count, "data": data, "split": args.split, **named(args.models, args.vote, args.tta)}
         print_json({**result, **about, **judged})
         return 0
     together = (", by vote" if args.vote else "") + (f", tta {args.tta}" if args.tta != "none" else "")
     judge = judged.get("judge", "")
-    print(f"{', '.join(args.models)} on {args.data} ({args.split}, {count:,} images{together}): {_scores(result, judge)}")
+    print(f"{', '.join(args.models)} on {data} ({args.split}, {count:,} images{together}): {scores(result, judge)}")
     if made:
-        print(f"by the features of {judge}; other real images: {_scores(evaluation.floor, judge)}")
+        print(f"by the features of {judge}; other real images: {scores(evaluation.floor, judge)}")
     return 0
 
 
-def _scores(result: Mapping[str, float], judge: str) -> str:
-    plain = {**PLAIN, "frechet": "FID"} if judge == "Inception" else PLAIN
-    return ", ".join(
-        f"{plain[name]} {value:.4f}" if name in plain else f"{WORDS[name]} {value:.2%}" for name, value in result.items()
-    )
+def _played(args: EvalArgs, data: str, evaluation: ActEvaluation) -> int:
+    result = {name: mean.value for name, mean in evaluation.metrics.items()}
+    count, published = len(evaluation.games.returns), evaluation.reference
+    if args.json:
+        about = {"count": count, "data": data, "epsilon": evaluation.epsilon, "returns": evaluation.games.returns}
+        print_json({**result, **about, "published": published and published._asdict(), **named(args.models, False, "none")})
+        return 0
+    random = result.pop("random")
+    print(f"{args.models[0]} on {data} ({count:,} episodes, {100 * evaluation.epsilon:g} % random moves): {scores(result)}")
+    beside = f"; published: random play {published.random:,.2f}, a human {published.human:,.2f}" if published else ""
+    print(f"random play {random:,.2f}{beside}")
+    return 0
 
 
 def one_or_several(models: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -9,7 +9,7 @@ from gipi.engine.checkpoint import ADVICE, restore, save
 from gipi.engine.measure import Meter
 from gipi.engine.place import Place
 from gipi.engine.signals import stop_signal
-from gipi.engine.task import Task
+from gipi.engine.task import SourceError, Task
 from gipi.errors import RunError
 from gipi.ops.metrics import merge, values
 from gipi.runs import Run
@@ -18,9 +18,9 @@ from gipi.runs import Run
 def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
     """Train from the run's last saved state (or the beginning) to `steps`, evaluating and saving each `every` steps.
 
-    Ctrl-C and SIGTERM save at the next step boundary. Returns the name of that signal, or "" after the last step.
-    Several processes call it together; the first one alone writes.
-    Raises RunError if a loss or a weight stops being finite; the last saved state is kept.
+    Ctrl-C and SIGTERM save at the next step boundary. Returns the name of that signal, or "" after the last step. Several
+    processes call it together; the first one alone writes. Raises RunError if a loss or a weight stops being finite, the last
+    saved state is kept, and if the source cannot go on, when what was learnt until then has been saved.
     """
     step, spent_s, window = restore(task, place, run)
     seen = 0
@@ -36,7 +36,12 @@ def fit(task: Task, place: Place, run: Run, steps: int, every: int) -> str:
     with stop_signal(once=place.world > 1) as stop:
         agreed, stopping = Stop(place), False
         while step < steps and not stopping:
-            metrics = task.step(next(source))
+            try:
+                batch = next(source)
+            except SourceError as error:
+                save(task, place, run, step, meter.elapsed_s(), window)
+                raise RunError(f"{error}. Step {step} is saved; go on with: gipi train --resume {run.path}") from error
+            metrics = task.step(batch)
             window = merge(window, metrics)
             seen += metrics["loss"].count
             step += 1

@@ -10,7 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from gipi.errors import RunError
 from gipi.ops.metrics import Metrics
+
+
+class SourceError(RunError):
+    """The source cannot go on, but what was learnt until then is worth saving, and a resume goes on."""
 
 
 class Stateful(Protocol):

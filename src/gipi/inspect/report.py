@@ -56,7 +56,8 @@ class Picture(NamedTuple):
 class Section:
     """A part of the page: text, then a table of (header, rows), then a picture, then small ones, each as far as given.
 
-    Columns in which every cell starts with a digit or is empty are aligned to the right.
+    Columns in which every cell starts with a digit, maybe behind a minus, or is empty are aligned to the right.
+    png: or a GIF, which moves.
     """
 
     heading: str
@@ -115,12 +116,13 @@ def _picture(picture: Picture) -> str:
     return f"<figure>{_image(picture.png, picture.title)}<figcaption>{below}</figcaption></figure>\n"
 
 
-def _image(png: bytes, name: str) -> str:
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+def _image(data: bytes, name: str) -> str:
+    kind = "gif" if data.startswith(b"GIF8") else "png"
+    return f'<img alt="{escape(name)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    numbers = [all(not cell or cell[0].isdigit() for cell in column) for column in zip(*rows, strict=True)]
+    numbers = [all(not cell or cell.removeprefix("-")[:1].isdigit() for cell in column) for column in zip(*rows, strict=True)]
     classes = [' class="number"' if number else "" for number in numbers or [False] * len(header)]
 
     def line(tag: str, cells: Sequence[str]) -> str:

@@ -21,7 +21,14 @@ from gipi.studies import COSTS, Claim, Study, Variant
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")  # Okabe and Ito
 MARKS = "osD^vPX"
-WORDS = {"accuracy": "accuracy", "frechet": "Fréchet distance", "precision": "precision", "recall": "recall"}
+WORDS = {
+    "accuracy": "accuracy",
+    "frechet": "Fréchet distance",
+    "precision": "precision",
+    "recall": "recall",
+    "return": "return",
+    "drift": "drift of Q",
+}
 UNITS = {"accuracy": "%", "precision": "%", "recall": "%", "time_s": "s"}
 DIGITS = {"time_s": 1, "parameters": 0, "multiply_adds": 0}  # of all others 2
 LABELS = {
@@ -29,10 +36,13 @@ LABELS = {
     "frechet": "Fréchet distance",
     "precision": "precision, %",
     "recall": "recall, %",
+    "return": "return",
+    "drift": "drift of Q",
     "parameters": "parameters",
     "multiply_adds": "multiply-adds",
     "time_s": "training time, s",
 }
+LOGARITHMIC = ("accuracy", "frechet")  # axes
 SURE = 2.0  # standard errors that a difference must exceed
 
 
@@ -159,11 +169,13 @@ def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) 
         x = [float(one.variant.x) if numeric else words.index(str(one.variant.x)) + beside for one in mine]
         spread = [stdev(row) if len(row) > 1 else 0.0 for row in values]
         centre = [mean(row) for row in values]
-        down = [min(s, c * 0.9) for s, c in zip(spread, centre, strict=True)]  # a logarithmic axis has no zero
+        down = spread
+        if measure in LOGARITHMIC:  # such an axis has no zero
+            down = [min(s, c * 0.9) for s, c in zip(spread, centre, strict=True)]
         ax.errorbar(
             x, centre, [down, spread], fmt=f"{mark}{'-' if numeric else ''}", color=colour, ms=5, lw=1.4, capsize=3, label=name
         )
-    if measure in ("accuracy", "frechet"):
+    if measure in LOGARITHMIC:
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_minor_formatter(NullFormatter())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from torch import Tensor, nn
 
 from gipi.inspect import figures
@@ -9,6 +12,8 @@ from gipi.inspect.layers import LayerTable, layer_table
 from gipi.inspect.report import Section, write_report
 from gipi.model import Card
 from gipi.runs import Run
+
+OWN = {"generate": ("gan",), "act": ("act",)}  # groups of the configuration that are of one kind alone
 
 
 def write_training_report(
@@ -48,23 +53,29 @@ def title(run: Run, card: Card) -> str:
 
 def facts(run: Run, card: Card, table: LayerTable) -> list[tuple[str, str]]:
     """(name, value) of what was trained on what for how long: the end of the summary of a training of any kind."""
-    config = run.config()
-    return [
-        ("data", config["data"]["name"]),
-        ("net", card.net),
-        ("parameters", f"{table.parameters:,}"),
-        ("training", f"{config['run']['epochs']} epochs, {run.rows()[-1]['time_s']:.0f} s"),
-    ]
+    config, rows = run.config(), run.rows()
+    net, time = [("net", card.net), ("parameters", f"{table.parameters:,}")], rows[-1]["time_s"]
+    if config["kind"] == "act":
+        return [*net, *_played(config["act"], rows, time)]
+    return [("data", config["data"]["name"]), *net, ("training", f"{config['run']['epochs']} epochs, {time:.0f} s")]
+
+
+def _played(act: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], time: float) -> list[tuple[str, str]]:
+    """Decisions of a training, and how many episodes these made by the mean lengths that were logged."""
+    decisions = act["warmup"] + rows[-1]["step"] * act["every"]
+    lengths = [row["length"] for row in rows if row["split"] == "train" and "length" in row]
+    count = decisions * sum(1 / length for length in lengths) / max(len(lengths), 1)
+    about = [("training episodes", f"about {float(f'{count:.2g}'):,.0f}")] if lengths else []
+    return [("training", f"{time:,.0f} s"), ("decisions", f"{decisions:,}"), *about]
 
 
 def last_sections(run: Run, table: LayerTable) -> list[Section]:
     """The layers, the configuration and the machine: the end of the report of a training of any kind."""
     config, machine = run.config(), run.environment()
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    generates = config["kind"] == "generate"
-    groups = ("net", "data", "optim", "transfer", *(["gan"] if generates else []), "run")
+    groups = ("net", "data", "optim", "transfer", *OWN.get(config["kind"], ()), "run")
     values = [(f"{group}.{name}", str(value)) for group in groups for name, value in config[group].items()]
-    if generates:  # from noise: no output value sees input pixels
+    if table.image[1:] == (1, 1):  # of noise or numbers: no output value sees input pixels
         header, rows = table.cells()
         layers = Section("Layers", table=(header[:-2], [row[:-2] for row in rows]))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gipi import catalog
+from gipi.recipes.act import ACT
 from gipi.recipes.caption import CAPTION
 from gipi.recipes.classify import CLASSIFY
 from gipi.recipes.detect import DETECT
@@ -10,7 +11,7 @@ from gipi.recipes.generate import GENERATE
 from gipi.recipes.recipe import Recipe
 from gipi.recipes.segment import SEGMENT
 
-RECIPES: dict[str, Recipe] = {**CLASSIFY, **SEGMENT, **DETECT, **CAPTION, **GENERATE}
+RECIPES: dict[str, Recipe] = {**CLASSIFY, **SEGMENT, **DETECT, **CAPTION, **GENERATE, **ACT}
 
 DEFAULT = "deepconvnet-mnist"
 OFFLINE = "deepconvnet-digits"

@@ -6,6 +6,7 @@ looks at the test set once. A measurement asks trained models and trains nothing
 
 from __future__ import annotations
 
+from gipi.studies.dqn import DQN
 from gipi.studies.gan import GAN
 from gipi.studies.pictures import LANDMARKS, TRANSFER
 from gipi.studies.plan import COSTS, Claim, Measurement, Study, Variant, on_data
@@ -13,7 +14,7 @@ from gipi.studies.textbook import TEXTBOOK
 
 __all__ = ["COSTS", "MEASUREMENTS", "STUDIES", "Claim", "Measurement", "Study", "Variant", "on_data"]
 
-STUDIES = {**TEXTBOOK, "landmarks": LANDMARKS, "transfer": TRANSFER, "gan": GAN}
+STUDIES = {**TEXTBOOK, "landmarks": LANDMARKS, "transfer": TRANSFER, "gan": GAN, "dqn": DQN}
 MEASUREMENTS = {
     "precision": Measurement(
         "how few bits does a trained net need: accuracy, layers and bytes of the shipped models in 18 formats",

@@ -30,13 +30,14 @@ from gipi.runs import Run
 from gipi.tasks.captioner import Captioner, Framed
 from gipi.tasks.captions import load_captions, training_captions
 from gipi.tasks.keep import Best, Course, followed, note_test, save_best
+from gipi.tasks.trainable import Trainable
 from gipi.tasks.whole_start import begin, check
 from gipi.tasks.worded import CaptionBatch, Worded, check_frozen, warn_of_mirror
 
 log = logging.getLogger("gipi")
 
 
-class Caption:
+class Caption(Trainable):
     """Training a captioner, alone or as one of several processes. `steps` and `every`: of the training, of an epoch.
 
     An image brings all of its captions into a step; each of their words counts the same. While the encoder is frozen, what it

@@ -30,12 +30,13 @@ from gipi.runs import Run
 from gipi.tasks.classifier import Classifier
 from gipi.tasks.images import TrainingImages, load_images, training_images
 from gipi.tasks.start import start
+from gipi.tasks.trainable import Trainable
 from gipi.tasks.trained import ALONE, training_work
 
 log = logging.getLogger("gipi")
 
 
-class Classify:
+class Classify(Trainable):
     """Training a classifier, alone or as one of several processes. `steps` and `every`: length of the training, of an epoch.
 
     images: what `training_images` gives for the configuration, where several trainings share it.

@@ -29,6 +29,7 @@ from gipi.tasks.boxes import load_boxes, training_boxes
 from gipi.tasks.detector import Detector
 from gipi.tasks.keep import Best, Course, followed, note_test, save_best
 from gipi.tasks.proposals import proposals
+from gipi.tasks.trainable import Trainable
 from gipi.tasks.trained import training_work
 from gipi.tasks.whole_start import begin, check
 
@@ -48,7 +49,7 @@ class BoxBatch(NamedTuple):
     epoch: int
 
 
-class Detect:
+class Detect(Trainable):
     """Training a detector, alone or as one of several processes. `steps` and `every`: of the training, of an epoch.
 
     boxes: of all training images.  With held-out images the weights of the epoch with the best AP on them are saved and tested,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from PIL import Image, UnidentifiedImageError
 from torch.nn import functional as F
@@ -21,12 +23,20 @@ SLOWEST_MS, FASTEST_MS, WHOLE_MS = 200, 40, 10_000  # of a picture of an epoch; 
 LAST_MS = 2_000
 
 
+class Pictures(Protocol):
+    """Some pictures in order: a tuple of them, or what draws each when it is asked for."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Image.Image]: ...
+    def __getitem__(self, number: int, /) -> Image.Image: ...
+
+
 @dataclass(frozen=True)
 class Reel:
     """Pictures of one size. each_ms: how long each is shown, the last one longer if `last_ms` is above.  asked: for JSON."""
 
     SUFFIX: ClassVar[str] = ".gif"  # of its file if none is named
-    frames: tuple[Image.Image, ...] = field(repr=False)
+    frames: Pictures = field(repr=False)
     each_ms: int
     last_ms: int = 0
     asked: dict[str, Any] = field(default_factory=dict)
@@ -59,15 +69,19 @@ class Reel:
     def _save_gif(self, out: Path) -> None:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
-            self.frames[0].save(out, save_all=True, append_images=self.frames[1:], duration=self.times_ms, loop=0)
+            self._write_gif(out)
         except OSError as error:
             raise ConfigError(f"cannot write the film {out}: {error.strerror}; choose another file with --out") from error
+
+    def _write_gif(self, out: Path) -> None:
+        first, *others = self.frames
+        first.save(out, save_all=True, append_images=others, duration=self.times_ms, loop=0)
 
     def _save_video(self, out: Path) -> None:
         height, width = (side + side % 2 for side in reversed(self.frames[0].size))  # H.264 wants even ones
         more = self.times_ms[-1] // self.each_ms - 1
         with written(out, Fraction(1000, self.each_ms), (height, width)) as write:
-            for picture in (*self.frames, *self.frames[-1:] * more):
+            for picture in chain(self.frames, repeat(self.frames[-1], more)):
                 pixels = as_pixels(picture)
                 edge = (0, width - pixels.shape[2], 0, height - pixels.shape[1])
                 write(F.pad(pixels[None], edge, mode="replicate")[0], Frame(pixels, None, 1))

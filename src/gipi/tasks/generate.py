@@ -37,6 +37,7 @@ from gipi.tasks.judge import Look, find_judge
 from gipi.tasks.keep import Best, Course, save_best
 from gipi.tasks.quality import quality, warnings_of
 from gipi.tasks.reals import load_reals, training_reals
+from gipi.tasks.trainable import Trainable
 
 log = logging.getLogger("gipi")
 SHOWN = 64  # images of the same noise that are drawn after each epoch
@@ -52,7 +53,7 @@ class Pair(NamedTuple):
     labels: Tensor
 
 
-class Generate:
+class Generate(Trainable):
     """Training a generator, alone or as one of several processes. `steps` and `every`: of the training, of an epoch.
 
     A step changes the discriminator by real and made images, then the generator by the same made images, as the changed
@@ -78,7 +79,6 @@ class Generate:
         stream = ImageStream(train, config.data.batch, config.run.seed, rank=place.rank, world=place.world)
         self.every = stream.batches_per_epoch
         self.steps = config.run.epochs * self.every
-        self._train = train
         self._source = stream if resident else Ahead(stream, lambda batch: batch.to(place.device))
         self._generator = Optim(net, config.optim, place, self.steps)
         against = replace(config.optim, lr=config.optim.lr * config.gan.rate, ema=0.0)
@@ -87,7 +87,7 @@ class Generate:
         self._best, self._course = Best(), Course(config.run.epochs)
         self._epoch, self._shown = 0, None
         self._losses = list[Tensor]()  # of the discriminator, since the last evaluation
-        self._config, self._place = config, place
+        self._config, self._place, self._train = config, place, train
         where = "images resident" if resident else "images fetched ahead"
         log.info("%s, %s, judged by %s against %s images", place, where, self._judge.name, f"{len(self._real.features):,}")
 

@@ -19,14 +19,15 @@ SHOWN = 3  # held-out images whose answers the report follows over the epochs
 
 
 class Best:
-    """The weights with the highest held-out score so far; of equal ones the first."""
+    """The weights with the highest held-out score so far; of equal ones the first, or the `last`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool = False) -> None:
         self.score, self.weights = float("-inf"), dict[str, Tensor]()
+        self._last = last
 
     def offer(self, score: float, weights: Callable[[], dict[str, Tensor]]) -> None:
-        """Keep a copy of the weights if their score is higher."""
-        if score > self.score:
+        """Keep a copy of the weights if their score is the highest."""
+        if score > self.score or (self._last and score == self.score):
             self.score = score
             self.weights = {name: value.detach().cpu().clone() for name, value in weights().items()}
 

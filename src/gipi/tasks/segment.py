@@ -27,13 +27,14 @@ from gipi.runs import Run
 from gipi.tasks.keep import Best, Course, followed, note_test, save_best
 from gipi.tasks.masks import load_masks, training_masks
 from gipi.tasks.segmenter import Segmenter, pad
+from gipi.tasks.trainable import Trainable
 from gipi.tasks.trained import training_work
 from gipi.tasks.whole_start import begin, check
 
 log = logging.getLogger("gipi")
 
 
-class Segment:
+class Segment(Trainable):
     """Training a segmentation net, alone or as one of several processes. `steps` and `every`: of the training, of an epoch.
 
     With held-out images the weights of the epoch with the best mean IoU on them are saved and tested, else the last ones.

@@ -23,11 +23,12 @@ from gipi.runs import Run
 from gipi.tasks.classifier import Classifier
 from gipi.tasks.classify import Classify, conclude, training_images
 from gipi.tasks.images import load_images
+from gipi.tasks.trainable import Trainable
 
 Batches = tuple[ImageBatch, ...]
 
 
-class StackedClassify:
+class StackedClassify(Trainable):
     """Training `config.run.members` classifiers at once: each has the first weights, the images and the losses that it has alone.
 
     Only dropout differs, which draws for all of them from one seed. Metrics are means over the members.

@@ -46,6 +46,7 @@ def _train(config: Config, place: Place, open_run: Callable[[], Run], report: bo
     run = _opened(open_run, place)
     try:
         run.write_json("env.json", {**run.environment(), "place": str(place)})
+        task.begin(run)
         if stopped := fit(task, place, run, task.steps, task.every):
             run.end("stopped", stopped)
             return run
