@@ -6,11 +6,11 @@ import sys
 
 import gymnasium
 import pytest
-from oracle.environments import SORTED, STEERED
 
 from gipi.envs.find import open_envs
 from gipi.envs.gym import GymEnvs
 from gipi.errors import ConfigError, DeviceError
+from oracle.environments import SORTED, STEERED
 
 
 @pytest.mark.parametrize(("name", "frame"), [("catch", (1, 16, 16)), ("snake", (1, 12, 12)), ("CartPole-v1", (4, 1, 1))])
@@ -30,7 +30,7 @@ def test_as_many_as_were_asked_for(name: str, frame: tuple[int, int, int]):
         ("PogNoFrameskip-v4", "no Atari game 'PogNoFrameskip-v4'; did you mean 'PongNoFrameskip-v4'?"),
         ("ALE/Pong-v4", "no Atari game 'ALE/Pong-v4'"),
         ("PongNoFrameskip-v3", "no Atari game 'PongNoFrameskip-v3'; did you mean 'PongNoFrameskip-v4'?"),
-        ("", "no environment ''"),
+        ("", "which environment is to be played?"),
         ("Pendulum-v1", "a DQN chooses one of a few, it needs Discrete actions"),
         (STEERED, "it needs Discrete actions"),
         (SORTED, f"{SORTED} shows Dict"),
@@ -57,7 +57,7 @@ def test_a_package_that_gymnasium_misses_is_told(monkeypatch: pytest.MonkeyPatch
         raise gymnasium.error.DependencyNotInstalled("Box2D is not installed, run `pip install box2d`")
 
     monkeypatch.setattr(gymnasium, "make", make)
-    with pytest.raises(DeviceError, match="LunarLander-v3 needs a package that is not installed: Box2D .*`pip install box2d`"):
+    with pytest.raises(DeviceError, match=r"LunarLander-v3 needs a package that is not installed: Box2D .*`pip install box2d`"):
         open_envs("LunarLander-v3", 1)
 
 

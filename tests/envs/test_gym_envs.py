@@ -8,7 +8,6 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
-from oracle.environments import BREAKING, CINEMA, CORRIDOR, Breaking, Corridor
 
 from gipi.envs.catch import Catch
 from gipi.envs.env import EnvError
@@ -16,6 +15,7 @@ from gipi.envs.find import open_envs
 from gipi.envs.gym import GymEnvs
 from gipi.envs.painted import painted
 from gipi.errors import ConfigError
+from oracle.environments import BREAKING, CINEMA, CORRIDOR, Breaking, Corridor
 
 
 class Still(gymnasium.Env[Any, Any]):
@@ -174,9 +174,9 @@ def test_what_does_not_look_as_announced_is_told(gives: Any, monkeypatch: pytest
     envs = GymEnvs("still", [env])
     first(envs)
     env.shown = gives
-    with pytest.raises(EnvError, match="^still raised "):
+    with pytest.raises(EnvError, match=r"^still raised "):
         step(envs, 0)
-    with pytest.raises(EnvError, match="^still raised "):
+    with pytest.raises(EnvError, match=r"^still raised "):
         first(envs)
 
 
@@ -184,7 +184,7 @@ def test_what_does_not_look_as_announced_is_told(gives: Any, monkeypatch: pytest
 def test_actions_that_are_no_choice(space: Any):
     env = Still(pixels(10, 10))
     env.action_space = space
-    with pytest.raises(ConfigError, match="has actions .*: a DQN chooses one of a few, it needs Discrete actions"):
+    with pytest.raises(ConfigError, match=r"has actions .*: a DQN chooses one of a few, it needs Discrete actions"):
         GymEnvs("still", [env])
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from oracle.environments import BREAKING, CORRIDOR, SWAYING, Breaking
 
 from gipi.envs.env import EnvError
 from gipi.envs.find import open_envs
 from gipi.envs.played import TEST, TRAINING, Episode, Played, seeds
 from gipi.errors import GipiWarning, RunError
+from oracle.environments import BREAKING, CORRIDOR, SWAYING, Breaking
 
 OWN = ("CartPole-v1", "catch", "snake", CORRIDOR)
 ATARI = ("PongNoFrameskip-v4", "ALE/Pong-v5")

@@ -251,7 +251,7 @@ def equal(one: Batch, other: Batch) -> None:
 def test_in_files_as_in_memory(prioritised: bool, tmp_path: Path):
     rng = np.random.default_rng(5)
     here, there = (made(40, 2, 3, 2, prioritised=prioritised, slack=4) for _ in range(2))
-    there.open(tmp_path / "replay")
+    there.store.open(tmp_path / "replay")
     twin = Twin(rng, 2, 3, 2)
     for turn in range(80):
         twin.row(here, there, fails=turn == 50)
@@ -260,8 +260,8 @@ def test_in_files_as_in_memory(prioritised: bool, tmp_path: Path):
             equal(*batches)
             for replay in (here, there):
                 replay.learnt(batches[0].places, torch.from_numpy(np.random.default_rng(turn).normal(size=16)))
-    assert sum(file.stat().st_size for file in (tmp_path / "replay").iterdir()) == there.bytes == here.bytes
-    assert "arrays" not in there.state_dict(), "what lies in files is not saved again"
+    assert sum(file.stat().st_size for file in (tmp_path / "replay").iterdir()) == there.store.bytes == here.store.bytes
+    assert not there.state_dict()["store"], "what lies in files is not saved again"
 
 
 @pytest.mark.parametrize("prioritised", [False, True])
@@ -328,7 +328,7 @@ def test_a_saved_state_is_a_copy():
     frozen: dict[str, Any] = copy.deepcopy(state)
     for _ in range(10):
         twin.row(replay)
-    assert all(torch.equal(kept, frozen["arrays"][name]) for name, kept in state["arrays"].items())
+    assert all(torch.equal(kept, frozen["store"][name]) for name, kept in state["store"].items())
     assert torch.equal(state["priorities"]["priorities"], frozen["priorities"]["priorities"])
 
 
@@ -341,7 +341,7 @@ def test_a_disk_too_small_is_told_before_it_is_full(tmp_path: Path, monkeypatch:
     replay = Replay(1_000_000, 8, (1, 84, 84), pixels=True, history=4)
     assert replay.store.bytes < 7.5e9
     with_room(monkeypatch, 5_000_000_000)
-    with pytest.raises(ConfigError, match=r"has room for 5\.0 GB, but .* take 7\.1: lower --act\.replay, or .* --out"):
+    with pytest.raises(ConfigError, match=r"has room for 5\.0 GB, but .* takes 7\.1: lower --act\.replay, or .* --out"):
         replay.store.open(tmp_path / "replay")
     assert not [*(tmp_path / "replay").glob("*.bin")]
 
@@ -364,7 +364,7 @@ def test_files_that_are_there_already_need_no_room(tmp_path: Path, monkeypatch: 
 def test_a_folder_that_cannot_be_written(tmp_path: Path):
     (tmp_path / "replay").write_text("a file")
     with pytest.raises(RunError, match="cannot keep the replay in"):
-        made(30, 2, 1, 1).open(tmp_path / "replay")
+        made(30, 2, 1, 1).store.open(tmp_path / "replay")
 
 
 def test_a_replay_larger_than_memory_is_no_matter_in_files():

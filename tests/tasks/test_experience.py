@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from oracle.environments import CORRIDOR
 from torch import Tensor
 
 from gipi.config import ActConfig, Config, DataConfig, NetConfig, RunConfig
@@ -20,6 +19,7 @@ from gipi.errors import RunError
 from gipi.tasks.act_start import begin
 from gipi.tasks.experience import Experience
 from gipi.tasks.player import Player
+from oracle.environments import CORRIDOR
 
 CPU = decide_place(device="cpu", precision="fp32")
 ACT: dict[str, Any] = {
@@ -214,7 +214,7 @@ def test_resumed_is_straight_to_the_bit(name: str, act: dict[str, Any], files: b
         batch = next(straight)
         straight.replay.learnt(batch.places, batch.returns)
         wanted.append((batch, straight.ended(), straight.epsilon))
-    for stop in (1, 2, 3, 30, 31):
+    for stop in (1, 2, 31):
         folder = tmp_path / str(stop) if files else None
         saving = made(name, folder=folder, **act)
         for update in range(stop + 10):

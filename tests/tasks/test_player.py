@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from oracle.environments import CORRIDOR
 
 from gipi.config import ActConfig, Config, DataConfig, NetConfig, RunConfig
 from gipi.engine.place import decide_place
@@ -18,6 +17,7 @@ from gipi.errors import ConfigError
 from gipi.tasks import player as module
 from gipi.tasks.act_start import begin
 from gipi.tasks.player import Player
+from oracle.environments import CORRIDOR
 
 CPU = decide_place(device="cpu", precision="fp32")
 NETS = {"catch": "dqn-small", "snake": "dqn-small", "CartPole-v1": "dqn-mlp", CORRIDOR: "dqn-mlp"}

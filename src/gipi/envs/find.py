@@ -9,7 +9,7 @@ import gymnasium
 from gipi import catalog
 from gipi.envs.atari import AtariEnvs, is_atari
 from gipi.envs.env import Envs
-from gipi.envs.gym import GymEnvs
+from gipi.envs.gym import NAMES, GymEnvs
 from gipi.errors import ConfigError, DeviceError, nearest
 
 
@@ -19,6 +19,8 @@ def open_envs(name: str, count: int, *, pictures: bool = False) -> Envs:
     Raises ConfigError for an unknown name, naming the nearest, and for one that a DQN cannot play; DeviceError where a package is
     missing, naming it.
     """
+    if not name:
+        raise ConfigError("which environment is to be played? Give --data NAME, such as --data catch")
     if is_atari(name):
         return AtariEnvs(name, count, pictures)
     if name in catalog.GAMES:
@@ -38,10 +40,9 @@ def _made(name: str, pictures: bool) -> gymnasium.Env:
     except gymnasium.error.DependencyNotInstalled as error:
         raise DeviceError(f"{name} needs a package that is not installed: {error}") from error
     except gymnasium.error.Error as error:
-        known = [*catalog.GAMES, *(known for known in gymnasium.registry if "/" not in known)]
         raise ConfigError(
-            f"no environment {name!r}{nearest(name, known)}; Atari games: PongNoFrameskip-v4 and others, "
-            "with pip install 'gipi[atari]'"
+            f"no environment {name!r}{nearest(name, (*catalog.GAMES, *NAMES))}; or another one of gymnasium; Atari games, with "
+            "pip install 'gipi[atari]': PongNoFrameskip-v4 and others"
         ) from error
     except ImportError as error:
         raise DeviceError(f"{name} needs a package that is not installed: {error}") from error

@@ -50,13 +50,13 @@ class Played:
 
     def __init__(self, envs: Envs, seed: int, purpose: int = TRAINING) -> None:
         self.envs = envs
-        self._seed, self._purpose = seed, purpose
+        self._seed, self._purpose, self._next = seed, purpose, 0
         self.begin()
 
     def begin(self) -> None:
         """New episodes everywhere."""
         count = self.envs.count
-        self._episodes, self._next = np.zeros(count, np.int64), getattr(self, "_next", 0)
+        self._episodes = np.zeros(count, np.int64)
         self._actions = [list[int]() for _ in range(count)]
         self.ages, self.resting = np.zeros(count, np.int64), np.zeros(count, bool)
         self._rewards, self._clipped = np.zeros(count), np.zeros(count)

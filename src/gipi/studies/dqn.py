@@ -1,4 +1,4 @@
-"""What the options of a DQN are worth: each alone beside the plain one, and all together, in two small games.
+"""What the options of a DQN are worth: each alone beside the plain one, and all together, at catch and CartPole.
 
 Sources of the claims: double, van Hasselt et al., arXiv 1509.06461; duelling, Wang et al., arXiv 1511.06581; n-step returns and
 all together, Hessel et al., arXiv 1710.02298; prioritised replay, Schaul et al., arXiv 1511.05952.
@@ -17,22 +17,38 @@ _CATCH = Config(
     data=DataConfig("catch", batch=32),
     optim=OptimConfig("adam", lr=5e-4),
     act=ActConfig(
-        steps=16_000,
+        steps=6_000,
         history=1,
-        replay=60_000,
-        warmup=2_000,
+        replay=40_000,
+        warmup=1_000,
         target=250,
-        explore=8_000,
+        explore=3_000,
         epsilon=0.05,
         episodes=100,
         test_epsilon=0.0,
     ),
     run=RunConfig(epochs=1),
 )
-_SNAKE = replace(
-    _CATCH,
-    data=replace(_CATCH.data, name="snake"),
-    act=replace(_CATCH.act, steps=40_000, history=2, explore=15_000, target=500, episodes=50),
+_CARTPOLE = Config(
+    kind="act",
+    net=NetConfig("dqn-mlp"),
+    data=DataConfig("CartPole-v1", batch=64),
+    optim=OptimConfig("adam", lr=1e-3),
+    act=ActConfig(
+        steps=20_000,
+        envs=4,
+        history=1,
+        replay=50_000,
+        warmup=1_000,
+        every=2,
+        target=128,
+        explore=8_000,
+        epsilon=0.04,
+        clip_reward=False,
+        episodes=50,
+        test_epsilon=0.0,
+    ),
+    run=RunConfig(epochs=1),
 )
 _OPTIONS: dict[str, dict[str, bool | int]] = {
     "plain": {},
@@ -49,18 +65,18 @@ def _with(config: Config, options: dict[str, bool | int]) -> Config:
 
 
 DQN = Study(
-    about="what betters a DQN: double, duelling, n-step returns, prioritised replay, all together; in two small games",
-    cost="2 CPU cores, about 25 minutes",
+    about="what betters a DQN: double, duelling, n-step returns, prioritised replay, all together; at catch and CartPole",
+    cost="2 CPU cores, about 10 minutes",
     x="option",
     scores=("return", "drift"),
     variants=tuple(
         Variant(game, option, _with(config, options))
-        for game, config in (("catch", _CATCH), ("snake", _SNAKE))
+        for game, config in (("catch", _CATCH), ("CartPole-v1", _CARTPOLE))
         for option, options in _OPTIONS.items()
     ),
     claims=tuple(
         Claim(text, f"{game}, {better}", f"{game}, {worse}", measure)
-        for game in ("catch", "snake")
+        for game in ("catch", "CartPole-v1")
         for text, better, worse, measure in (
             (f"at {game} double DQN promises less that does not come true", "double", "plain", "drift"),
             (f"at {game} double DQN plays better", "double", "plain", "return"),
