@@ -131,6 +131,17 @@ def test_all_fixed_initial_spreads_are_built():
 
 
 def test_the_list_says_each_study():
-    assert set(STUDIES) == {"depth", "filters", "data", "tricks", "optimizers", "initialisation", "landmarks", "transfer", "gan", "dqn"}
+    assert set(STUDIES) == {
+        "depth",
+        "filters",
+        "data",
+        "tricks",
+        "optimizers",
+        "initialisation",
+        "landmarks",
+        "transfer",
+        "gan",
+        "dqn",
+    }
     assert all(re.fullmatch(r"[a-z]+", name) for name in STUDIES)
     assert set(catalog.NETS) >= {one.config.net.name for _, one in EVERY}

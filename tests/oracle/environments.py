@@ -113,6 +113,11 @@ class Sorted(Corridor):
 
 
 for _name, _env in {
-    CORRIDOR: Corridor, BREAKING: Breaking, SWAYING: Swaying, CINEMA: Cinema, STEERED: Steered, SORTED: Sorted,
+    CORRIDOR: Corridor,
+    BREAKING: Breaking,
+    SWAYING: Swaying,
+    CINEMA: Cinema,
+    STEERED: Steered,
+    SORTED: Sorted,
 }.items():
     gymnasium.register(_name, _env, disable_env_checker=True)

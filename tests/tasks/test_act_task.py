@@ -161,6 +161,35 @@ def test_pong_resumed_is_straight_to_the_bit(
     same(tmp_path / "straight", tmp_path / "stopped")
 
 
+@pytest.mark.parametrize("length", [1, 5])
+def test_killed_just_before_a_save(
+    length: int, numbers: Config, stopper: Stopper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The ring has gone round since the last one; episodes are short, so that many rows show no decision but an end."""
+    monkeypatch.setattr(Corridor, "LIMIT", length)
+    act = ActConfig(
+        steps=400,
+        envs=2,
+        history=2,
+        n_step=2,
+        prioritised=True,
+        replay=100,
+        warmup=100,
+        every=4,
+        target=10,
+        explore=100,
+        episodes=3,
+    )
+    config = replace(numbers, act=act)
+    api.train(config, out=tmp_path / "straight", report=False)
+    stopper.at, stopper.kill = 50, True  # saved at 25
+    with pytest.raises(KeyboardInterrupt):
+        api.train(config, out=tmp_path / "killed", report=False)
+    stopper.at = 0
+    api.resume(tmp_path / "killed", report=False)
+    same(tmp_path / "straight", tmp_path / "killed")
+
+
 def test_what_was_played_must_still_be_there(config: Config, stopper: Stopper, tmp_path: Path):
     stopper.at = 15
     api.train(config, out=tmp_path / "run", report=False)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from gipi.catalog import DATASETS, NETS, SHIPPED
+from gipi.catalog import DATASETS, GAMES, NETS, SHIPPED
 from gipi.cli.look import list_all
 from gipi.cli.nets import brief
 from gipi.errors import ConfigError
@@ -15,7 +15,14 @@ from gipi.published import PUBLISHED
 from gipi.recipes import RECIPES
 from gipi.studies import MEASUREMENTS, STUDIES
 
-TABLES = {"recipes": RECIPES, "models": SHIPPED, "nets": NETS, "data": DATASETS, "studies": {**STUDIES, **MEASUREMENTS}}
+TABLES = {
+    "recipes": RECIPES,
+    "models": SHIPPED,
+    "nets": NETS,
+    "data": DATASETS,
+    "games": GAMES,
+    "studies": {**STUDIES, **MEASUREMENTS},
+}
 
 
 def listed(capsys, *words):
@@ -32,7 +39,7 @@ def test_everything_has_its_line(capsys):
     assert {title: [*lines] for title, lines in table.items()} == {title: [*lines] for title, lines in TABLES.items()}
 
 
-@pytest.mark.parametrize("what", ["recipes", "models", "data", "studies"])
+@pytest.mark.parametrize("what", ["recipes", "models", "data", "games", "studies"])
 def test_one_kind_alone_is_its_part_of_the_whole(what, capsys):
     whole = json.loads(listed(capsys, "--json"))
     assert json.loads(listed(capsys, what, "--json")) == {what: whole[what]}
@@ -43,7 +50,7 @@ def test_one_kind_alone_is_its_part_of_the_whole(what, capsys):
 
 def test_unknown_kind_names_the_nearest():
     with pytest.raises(
-        ConfigError, match=r"no list of 'nest'; did you mean 'nets'\? \(allowed: data, models, nets, recipes, stu"
+        ConfigError, match=r"no list of 'nest'; did you mean 'nets'\? \(allowed: data, games, models, nets, recipes, stu"
     ):
         list_all(["nest"])
 

@@ -115,11 +115,11 @@ def inspect(argv: list[str]) -> int:
 
 @dataclass(frozen=True)
 class ListArgs:
-    """What there is: recipes, shipped models, nets, data sets and studies."""
+    """What there is: recipes, shipped models, nets, data sets, games of our own and studies."""
 
     what: Positional[
         Annotated[
-            str | None, arg(help="recipes, models, nets, data or studies alone; nets with all that is known", metavar="[WHAT]")
+            str | None, arg(help="recipes, models, nets, data, games or studies; nets with all known of them", metavar="[WHAT]")
         ]
     ] = None
     json: Json = False

@@ -18,10 +18,11 @@ OFFLINE = "deepconvnet-digits"
 
 
 def overview() -> dict[str, dict[str, str]]:
-    """What there is, each with a line about it: recipes, shipped models, nets, data sets."""
+    """What there is, each with a line about it: recipes, shipped models, nets, data sets, games."""
     return {
         "recipes": {name: f"{recipe.about}; {recipe.cost}" for name, recipe in RECIPES.items()},
         "models": {name: model.about for name, model in catalog.SHIPPED.items()},
         "nets": {name: f"{net.title}, {net.year}, {net.parameters:,} parameters" for name, net in catalog.NETS.items()},
         "data": {name: f"{data.about}; {data.train:,} + {data.test:,} images" for name, data in catalog.DATASETS.items()},
+        "games": {name: game.about for name, game in catalog.GAMES.items()},
     }

@@ -87,7 +87,7 @@ _BREAKOUT = replace(
     act=replace(
         _PONG.act, steps=10_000_000, double=True, replay=1_000_000, warmup=50_000, every=4, target=2_000, explore=1_000_000
     ),
-    run=RunConfig(epochs=250),
+    run=RunConfig(epochs=350),
 )
 _SOURCE = "Mnih et al., Nature 518, 2015"
 
@@ -135,7 +135,7 @@ ACT = {
             data=DataConfig("", batch=32),
             optim=OptimConfig("rmsprop", lr=2.5e-4),
             act=ActConfig(steps=10_000_000, envs=1),
-            run=RunConfig(epochs=250),
+            run=RunConfig(epochs=350),
         ),
         about="any environment of gymnasium with a few actions to choose from, by the values of the source; give --data NAME",
         source=_SOURCE,

@@ -66,9 +66,10 @@ def _with(config: Config, options: dict[str, bool | int]) -> Config:
 
 DQN = Study(
     about="what betters a DQN: double, duelling, n-step returns, prioritised replay, all together; at catch and CartPole",
-    cost="2 CPU cores, about 10 minutes",
+    cost="2 CPU cores, about 15 minutes",
     x="option",
     scores=("return", "drift"),
+    seeds=5,
     variants=tuple(
         Variant(game, option, _with(config, options))
         for game, config in (("catch", _CATCH), ("CartPole-v1", _CARTPOLE))

@@ -39,7 +39,7 @@ from gipi.tasks.player import Player
 from gipi.tasks.trainable import Trainable
 
 log = logging.getLogger("gipi")
-SLACK = 1.25  # rows from one saved state to the next, by decisions: the last frame of an episode has one, too; few last but three
+SLACK = 2  # rows, from one saved state to the next, by decisions: at most every other one shows no decision but an end
 REPLAY = "replay"  # the folder of what was played, in the run's
 
 
@@ -60,7 +60,7 @@ class Act(Trainable):
         self._target = place.put_net(deepcopy(net).requires_grad_(False))
         self._target.body.to(place.dtype)  # so that it is not brought to that format at each step
         self._optim = Optim(net, config.optim, place, self.steps)
-        slack = math.ceil(SLACK * self.every * config.act.every / config.act.envs)
+        slack = math.ceil(SLACK * self.every * config.act.every / config.act.envs) + SLACK
         played = Played(envs, config.run.seed)
         self._source = Experience(self.player, played, config.act, config.data.batch, config.run.seed, self.steps, slack)
         self._best = Best(last=True)  # games have a highest score, which soon several epochs reach
