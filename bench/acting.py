@@ -21,6 +21,7 @@ from gipi.envs.atari import rom_of
 from gipi.envs.scores import NATURE, reference
 from gipi.runs import Run
 
+SURER = 0.01  # share of random decisions
 SEEDS = {"dqn-catch": 5, "dqn-snake": 3, "dqn-cartpole": 5}  # of the others one
 
 
@@ -44,6 +45,10 @@ def scored(recipe: str, runs: list[Run]) -> list[Row]:
         row(f"{recipe}: drift of Q", [test["drift"] for test in tests], "points", split=split, mean=True),
     ]
     rom = rom_of(config.data.name)
+    if rom:  # the source tests with 5 % random decisions, others with fewer
+        surer = gipi.evaluate(runs[0].path, config.data.name, episodes=config.act.episodes, epsilon=SURER)
+        about = f"{config.data.name}, {config.act.episodes} episodes, {100 * SURER:g} % random decisions"
+        rows.append(row(f"{recipe}: return, {100 * SURER:g} % random", surer.games.returns, "points", split=about, mean=True))
     if published := reference(rom):
         rows.append(row(f"{recipe}: published, human", [published.human], "points", note="arXiv 1511.06581"))
         rows.append(row(f"{recipe}: published, random play", [published.random], "points", note="arXiv 1511.06581"))

@@ -145,6 +145,7 @@ LINES = (
     ("acting", "dqn-cartpole: training", "its training", "그 학습", "<= 2 min"),
     ("acting", "dqn-cartpole: random play", "random play", "무작위로 했을 때", ""),
     ("acting", "dqn-pong: return", "`dqn-pong`, mean return of 30 episodes; the highest is 21", "`dqn-pong`, 30판의 평균 점수, 최고는 21", ">= 18"),
+    ("acting", "dqn-pong: return, 1 % random", "the same with 1 % random decisions in place of 5", "무작위 결정을 5%가 아니라 1% 섞었을 때", ">= 18"),
     ("acting", "dqn-pong: training", "its training, one core, beside other work", "그 학습, 코어 하나, 다른 작업과 함께", "<= 180 min"),
     ("acting", "dqn-pong: random play", "random play", "무작위로 했을 때", ""),
     ("acting", "dqn-pong: published, DQN", "published: DQN after 50 million decisions", "발표된 값: 결정 5,000만 번 뒤의 DQN", ""),

@@ -221,7 +221,7 @@ def test_it_learns_two_images_by_heart():
     net, (images, truth) = small(hidden=128).train(), scene()
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     losses: list[float] = []
-    for step in range(80):
+    for step in range(120):
         loss = torch.stack([*net(images, truth._replace(epoch=step)).values()]).sum()
         optimizer.zero_grad()
         loss.backward()

@@ -43,6 +43,7 @@ LABELS = {
     "time_s": "training time, s",
 }
 LOGARITHMIC = ("accuracy", "frechet")  # axes
+SIGNED = ("return", "drift")  # likewise beyond -1 and 1
 SURE = 2.0  # standard errors that a difference must exceed
 
 
@@ -169,9 +170,8 @@ def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) 
         x = [float(one.variant.x) if numeric else words.index(str(one.variant.x)) + beside for one in mine]
         spread = [stdev(row) if len(row) > 1 else 0.0 for row in values]
         centre = [mean(row) for row in values]
-        down = spread
-        if measure in LOGARITHMIC:  # such an axis has no zero
-            down = [min(s, c * 0.9) for s, c in zip(spread, centre, strict=True)]
+        least = 0.9 if measure in LOGARITHMIC else math.inf  # a logarithmic axis has no zero
+        down = [min(s, abs(c) * least) if c else s for s, c in zip(spread, centre, strict=True)]
         ax.errorbar(
             x, centre, [down, spread], fmt=f"{mark}{'-' if numeric else ''}", color=colour, ms=5, lw=1.4, capsize=3, label=name
         )
@@ -180,6 +180,8 @@ def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) 
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    elif measure in SIGNED:
+        ax.set_yscale("symlog", linthresh=1)  # games differ in what they are played for
     else:
         ax.set_ylim(bottom=0)
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}" if measure in WORDS else "{x:,.0f}"))
@@ -191,7 +193,7 @@ def _points(ax: Axes, study: Study, measured: Sequence[Measured], measure: str) 
             ax.set_xticks(sorted({float(one.variant.x) for one in measured}))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     else:
-        long = sum(map(len, words)) > 40  # more than stand side by side
+        long = sum(map(len, words)) > 32  # more than stand side by side
         ax.set_xticks(range(len(words)), words, rotation=30 if long else 0, ha="right" if long else "center")
         ax.margins(x=0.15)
     ax.set_xlabel(study.x, fontsize=9, color=INK)
