@@ -177,6 +177,9 @@ SHIPPED = {
     "dcgan-mnist": Shipped("dcgan-mnist", "makes the handwritten digit that is asked for"),
     "dcgan-fashion": Shipped("dcgan-fashion", "makes the piece of clothing that is asked for"),
     "digitnet-fashion": Shipped("digitnet-fashion", "tells ten kinds of clothing apart"),
+    "dqn-catch": Shipped("dqn-catch", "catches a falling ball"),
+    "dqn-cartpole": Shipped("dqn-cartpole", "balances a pole on a cart"),
+    "dqn-pong": Shipped("dqn-pong", "wins at Pong; needs gipi[atari]"),
     "digitnet-tiny-mnist": Shipped("digitnet-tiny-mnist", "reads a handwritten digit with 6,866 weights"),
 }
 
