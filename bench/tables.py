@@ -148,7 +148,7 @@ LINES = (
     ("acting", "dqn-pong: return, 1 % random", "the same with 1 % random decisions in place of 5", "무작위 결정을 5%가 아니라 1% 섞었을 때", ">= 18"),
     ("acting", "dqn-pong: training", "its training, one core, beside other work", "그 학습, 코어 하나, 다른 작업과 함께", "<= 180 min"),
     ("acting", "dqn-pong: random play", "random play", "무작위로 했을 때", ""),
-    ("acting", "dqn-pong: published, DQN", "published: DQN after 50 million decisions", "발표된 값: 결정 5,000만 번 뒤의 DQN", ""),
+    ("acting", "dqn-pong: published, DQN", "published: DQN after 50,000,000 decisions", "발표된 값: 결정 50,000,000번 뒤의 DQN", ""),
     ("acting", "dqn-pong: published, human", "published: a human", "발표된 값: 사람", ""),
     ("acting_speed", "gipi in fp32 over Stable-Baselines3", "decisions with learning at Pong, over Stable-Baselines3, fp32", "Pong에서 배우며 하는 결정의 속도, Stable-Baselines3 대비, fp32", ">= 2 x"),
     ("acting_speed", "gipi in bf16 over Stable-Baselines3", "the same, bf16", "같은 것, bf16", ">= 2 x"),

@@ -78,7 +78,11 @@ def test_out_names_the_picture(tmp_path, capsys):
         ((MODEL, "--fields", "missing.png"), DataError, "missing.png"),
         (("deepconvnet-mnits", "--exciting", "digits"), WeightsError, f"did you mean '{MODEL}'"),
         ((MODEL, "--words", SEVEN), ConfigError, "--words explains captioners, but deepconvnet-mnist does classify"),
-        ((MODEL, "--out", "x.png"), ConfigError, "--dense IMAGE, --regions IMAGE, --words IMAGE, --pixels SEED, --augment RECIPE"),
+        (
+            (MODEL, "--out", "x.png"),
+            ConfigError,
+            "--dense IMAGE, --regions IMAGE, --words IMAGE, --pixels SEED, --augment RECIPE",
+        ),
     ],
     ids=lambda value: " ".join(map(str, value)) or "nothing" if isinstance(value, tuple) else None,
 )
