@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo install test check slow bench clean
+.PHONY: demo install chromium test check slow bench tutorials site clean
 
 demo: install
 	@$(BIN)/python examples/demo.py
@@ -17,7 +17,13 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-test: install
+# The tests of the playground want a browser: where it is missing and may be installed, Debian's; elsewhere they are skipped.
+chromium:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && timeout 240 sh -c \
+	  'apt-get update -q && apt-get install -q -y --no-install-recommends chromium' >/dev/null 2>&1; } \
+	  || echo "no chromium here: the tests of the playground are skipped"
+
+test: install chromium
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install
@@ -33,6 +39,9 @@ bench: install
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/tables.py
+
+site: install
+	$(BIN)/mkdocs build --strict --site-dir build/site
 
 clean:
 	rm -rf .venv build dist runs

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy reads it when it is imported
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime reports its use to its makers otherwise
 
 import pytest
 import torch

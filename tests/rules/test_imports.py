@@ -7,21 +7,24 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "gipi"
 LAYERS = {
-    0: {"errors", "config", "catalog", "recipes", "studies", "decode", "preprocess", "published"},
+    0: {"errors", "config", "catalog", "recipes", "studies", "decode", "preprocess", "published", "showing"},
     1: {"ops", "runs", "model", "foreign"},
     2: {"models", "data", "envs", "engine"},
     3: {"tasks", "inspect"},
-    4: {"api", "lab", "looks", "bench", "plan"},
-    5: {"cli", "screen", "__main__"},
+    4: {"api", "lab", "looks", "live", "bench", "plan"},
+    5: {"cli", "web", "screen", "__main__"},
 }
 LAYER = {name: number for number, names in LAYERS.items() for name in names}
 SIDEWAYS = {
     ("tasks", "inspect"),
     ("model", "runs"),
     ("cli", "screen"),
+    ("cli", "web"),
     ("__main__", "cli"),
     ("lab", "api"),
     ("looks", "api"),
+    ("live", "api"),
+    ("live", "looks"),
     ("bench", "api"),
     ("plan", "api"),
 }  # tasks draw their report; a model file is written as a run's files are

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from gipi import api, looks
-from gipi.cli.export import export
 from gipi.cli.look import inspect
 from gipi.cli.predict import predict
 from gipi.cli.use import evaluate
@@ -181,11 +180,6 @@ def test_scores_of_a_data_set_as_text_and_json(model, here, capsys):
 def test_set_without_captions_is_refused(model):
     with pytest.raises(ConfigError, match="data set 'mnist' has no captions; those that have: flickr8k, scenes"):
         evaluate(["m.safetensors", "--data", "mnist"])
-
-
-def test_export_is_refused(model, here):
-    with pytest.raises(ConfigError, match=r"m\.safetensors says one word after another until it ends"):
-        export(["m.safetensors"])
 
 
 @pytest.mark.parametrize("words", [["--why", "a.png"], ["--exciting", "scenes"], ["--regions", "a.png"], ["--dense", "a.png"]])

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gipi.data.digits import digits
+from oracle.commands import gipi_here
 
 SEVEN = Path(__file__).parents[2] / "docs" / "images" / "seven.png"
 
@@ -73,12 +74,15 @@ def test_bad_files_do_not_stop_the_good_ones(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_inspect_draws_and_lists(run, tmp_path):
+def test_inspect_draws_and_lists(run, tmp_path, monkeypatch, capsys):
+    def gipi(*words):
+        return gipi_here(words, tmp_path, monkeypatch, capsys)
+
     table = json.loads(gipi("inspect", "deepconvnet", "--json").stdout)
     assert (table["parameters"], table["multiply_adds"]) == (123_552, 8_772_340)
     assert "123,552" in gipi("inspect", run).stdout
     for words, name in ((("--mistakes", "digits"), "mistakes.png"), (("--features", SEVEN), "features.png")):
-        done = gipi("inspect", run, *words, cwd=tmp_path)
+        done = gipi("inspect", run, *words)
         assert (done.returncode, done.stdout.strip()) == (0, name), done.stderr
         with Image.open(tmp_path / name) as picture:
             assert picture.size[0] > 500
@@ -127,8 +131,8 @@ def test_textbook_weights_are_imported(tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_asked_wrongly(words, code, says, tmp_path):
-    done = gipi(*words, cwd=tmp_path)
+def test_asked_wrongly(words, code, says, tmp_path, monkeypatch, capsys):
+    done = gipi_here(words, tmp_path, monkeypatch, capsys)
     assert done.returncode == code, done.stderr
     assert says in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
@@ -147,10 +151,10 @@ def test_traceback_on_request():
     assert "Traceback" in gipi("eval", "nothing-of-that-name", "--traceback").stderr
 
 
-def test_a_second_training_into_the_same_folder_is_refused(run):
-    done = gipi("train", "deepconvnet-digits", "--epochs", "1", "--out", run)
+def test_a_second_training_into_the_same_folder_is_refused(run, tmp_path, monkeypatch, capsys):
+    done = gipi_here(("train", "deepconvnet-digits", "--epochs", "1", "--out", run), tmp_path, monkeypatch, capsys)
     assert done.returncode == 1
     assert "already holds a run" in done.stderr
-    done = gipi("train", "--resume", run)
+    done = gipi_here(("train", "--resume", run), tmp_path, monkeypatch, capsys)
     assert done.returncode == 1
     assert "is done" in done.stderr

@@ -10,7 +10,6 @@ from PIL import Image
 
 import gipi
 from gipi import api, looks
-from gipi.cli.export import export
 from gipi.cli.look import inspect
 from gipi.cli.predict import predict
 from gipi.cli.use import evaluate
@@ -184,7 +183,6 @@ def test_python_makes_and_writes_them_too(here):
 def test_verbs_for_models_that_read_pictures_refuse_one_that_makes_them(here):
     for verb in (
         lambda: list(api.predict("m.safetensors", [here / "a.png"])),
-        lambda: export(["m.safetensors"]),
         lambda: looks.mistakes("m.safetensors", "mnist"),
         lambda: looks.features("m.safetensors", here / "a.png"),
         lambda: looks.fields("m.safetensors", here / "a.png"),

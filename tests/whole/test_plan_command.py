@@ -7,14 +7,17 @@ import sys
 
 import pytest
 
+from oracle.commands import gipi_here
+
 
 def gipi(*words):
     env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run([sys.executable, "-m", "gipi", "plan", *words], capture_output=True, text=True, env=env, check=False)
 
 
-def test_plan_of_a_cluster():
-    done = gipi("deepconvnet-book", "--device", "a100", "--gpus", "8", "--nodes", "4", "--batch", "256", "--price", "3")
+def test_plan_of_a_cluster(tmp_path, monkeypatch, capsys):
+    words = ("deepconvnet-book", "--device", "a100", "--gpus", "8", "--nodes", "4", "--batch", "256", "--price", "3")
+    done = gipi_here(("plan", *words), tmp_path, monkeypatch, capsys)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for part in (
@@ -27,8 +30,9 @@ def test_plan_of_a_cluster():
     assert "images at most" in done.stdout.splitlines()[-2]
 
 
-def test_plan_as_json():
-    done = gipi("resnet-cifar10", "--net", "digitnet-tiny", "--image", "32", "--device", "t4", "--json")
+def test_plan_as_json(tmp_path, monkeypatch, capsys):
+    words = ("resnet-cifar10", "--net", "digitnet-tiny", "--image", "32", "--device", "t4", "--json")
+    done = gipi_here(("plan", *words), tmp_path, monkeypatch, capsys)
     value = json.loads(done.stdout)
     assert (value["net"], value["image"], value["precision"], value["batch"]) == ("digitnet-tiny", [1, 32, 32], "fp32", 128)
     assert value["cost"] is None
@@ -53,8 +57,8 @@ def test_plan_of_this_machine():
         (("--precision", "int8"), 2, "int8"),
     ],
 )
-def test_asked_wrongly(words, code, says):
-    done = gipi(*words)
+def test_asked_wrongly(words, code, says, tmp_path, monkeypatch, capsys):
+    done = gipi_here(("plan", *words), tmp_path, monkeypatch, capsys)
     assert done.returncode == code, done.stderr
     assert says in done.stderr + done.stdout
     assert "Traceback" not in done.stderr

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -14,6 +11,7 @@ from gipi.cli.study import study
 from gipi.config import Config, DataConfig, NetConfig, OptimConfig, RunConfig
 from gipi.runs import claim
 from gipi.studies import STUDIES, Claim, Study, Variant
+from oracle.commands import gipi_here
 
 BASE = Config(
     net=NetConfig("convstack", {"depth": 1, "width": 2}),
@@ -61,14 +59,8 @@ def test_it_says_when_others_are_still_at_work(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"), [(("dept",), "did you mean 'depth'"), (("depth", "--data", "mnits"), "did you mean 'mnist'"), ((), "NAME")]
 )
-def test_asked_wrongly(words, says, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "gipi", "study", *words],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "200"},
-    )
+def test_asked_wrongly(words, says, tmp_path, monkeypatch, capsys):
+    done = gipi_here(("study", *words), tmp_path, monkeypatch, capsys)
     assert done.returncode == 2
     assert says in done.stderr
     assert list(tmp_path.iterdir()) == []
