@@ -69,7 +69,7 @@ def model_file(net: str, folder: Path) -> str:
 
 def contender(name: str, path: Path) -> Run:
     """scaled float32 images (n, 3, 224, 224) -> logits; "from pixels" takes uint8."""
-    from gipi.engine.compiled import openvino
+    from gipi.engine.compiled import ONNXRuntime, OpenVINO
     from gipi.engine.place import decide_place
     from gipi.tasks.classifier import Classifier
 
@@ -86,11 +86,11 @@ def contender(name: str, path: Path) -> Run:
         net = place.put_net(plain_net(path))
         return lambda images: net(place.put_images(images))
     if name.startswith("OpenVINO"):
-        ov = openvino()
+        ov = OpenVINO.package()
         model = ov.convert_model(plain_net(path), example_input=torch.zeros(2, 3, 224, 224))
         compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": torch.get_num_threads()})
         return lambda images: torch.from_numpy(compiled(images.numpy())[0])
-    import onnxruntime
+    onnxruntime = ONNXRuntime.package()
 
     file = str(path.with_suffix(".onnx"))
     shape = ({0: torch.export.Dim("n", min=1, max=4096)},)

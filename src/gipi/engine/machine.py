@@ -42,9 +42,19 @@ def free_memory() -> int:
 
 def keep_memory() -> None:
     """Let glibc keep freed blocks: giving big activations back and faulting them in again costs a third of the time."""
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+    if not _has_glibc():
         return
     mallopt = ctypes.CDLL("libc.so.6").mallopt
     mallopt(-4, 0)  # M_MMAP_MAX: no block gets a mapping of its own
     mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: the heap's top is not given back
     mallopt(-2, 256 << 20)  # M_TOP_PAD: it grows in steps of 256 MiB
+
+
+def give_memory_back() -> None:
+    """Let go of all pages that nothing lies on: for a process that lives long and now and then needs a lot."""
+    if _has_glibc():
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _has_glibc() -> bool:
+    return platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"

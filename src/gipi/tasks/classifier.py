@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gipi import showing
 from gipi.data.stream import ImageSet
 from gipi.engine.agree import gathered, together
+from gipi.engine.compiled import Compiled
 from gipi.engine.place import Place
 from gipi.errors import ConfigError
 from gipi.model import Card
 from gipi.ops.digit import frame_digit
 from gipi.ops.image import centre_crop, open_image, resize, shrink
-from gipi.ops.metrics import Mean, Metrics, confusion_matrix
+from gipi.ops.metrics import Mean, Metrics, confusion_matrix, values
 from gipi.tasks.answers import AT_ONCE, Classification, classifications
 from gipi.tasks.compiled import compiled
 from gipi.tasks.images import SHORT
@@ -37,6 +39,9 @@ class Evaluation:
     answers: Tensor
     scores: Tensor
 
+    def _repr_html_(self) -> str:
+        return showing.evaluation(values(self.metrics), self.confusion.tolist())
+
 
 class Classifier(Trained):
     """A classifier with its card, ready to use."""
@@ -45,12 +50,16 @@ class Classifier(Trained):
 
     def __init__(self, net: torch.nn.Module, card: Card, place: Place, path: Path | None = None) -> None:
         super().__init__(net, card, place, path)
-        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._compiled: Compiled | None = None
 
     def expect(self, count: int) -> None:
-        """Get ready for so many pictures: OpenVINO answers from now on where it saves time for them, see `engine/fast.py`."""
+        """Get ready for so many pictures: another runtime answers from now on where it saves time, see `engine/fast.py`."""
         if self.path and not self._compiled:
             self._compiled = compiled(self.net, self.card, self.place, self.path, count)
+
+    @property
+    def runtime(self) -> str:
+        return str(self._compiled or "PyTorch")
 
     @property
     def short(self) -> int:

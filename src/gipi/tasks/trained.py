@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from gipi import catalog
+from gipi import catalog, showing
+from gipi.data.entry import listed
 from gipi.engine.place import Place
 from gipi.engine.spread import whole_weights
 from gipi.errors import ConfigError
@@ -43,6 +44,24 @@ class Trained:
 
     def expect(self, count: int) -> None:
         """Get ready for so many pictures, where a kind has something that pays only for many."""
+
+    def _repr_html_(self) -> str:
+        """What its card says."""
+        card, names = self.card, list(self.card.classes)
+        rows = {
+            "does": card.kind,
+            "net": card.net,
+            "takes": "x".join(map(str, card.image)),
+            f"{len(names):,} classes": listed(names),
+            "parameters": sum(weight.numel() for weight in self.net.parameters()),
+            **card.metrics,
+        }
+        return showing.table(("model", card.recipe), rows.items())
+
+    @property
+    def runtime(self) -> str:
+        """What computes the answers, and how many times as fast as PyTorch that was measured to be."""
+        return "PyTorch"
 
     def weights(self) -> dict[str, Tensor]:
         """All of them; of several processes that share them out each must call it."""
