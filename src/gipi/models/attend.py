@@ -46,7 +46,7 @@ class Attend(CaptionNet):
         """The features of each place, row by row, and where it is: its row and its column, -1 to 1."""
         seen = self.encoder(images)
         across, down = (torch.linspace(-1, 1, count, device=seen.device, dtype=seen.dtype) for count in seen.shape[:1:-1])
-        where = torch.stack(torch.meshgrid(down, across, indexing="ij")).expand(len(seen), -1, -1, -1)
+        where = torch.stack(torch.meshgrid(down, across, indexing="ij")).expand(seen.shape[0], -1, -1, -1)
         return torch.cat([seen, where], 1).flatten(2).transpose(1, 2)
 
     def look(self, features: Float[Tensor, "n p d"]) -> Seen:

@@ -59,7 +59,7 @@ class Generator(nn.Module):
         """Without labels a conditional generator makes a mean of its classes, which is like none: give them."""
         values = noise.flatten(1)
         if self.conditional:
-            asked = values.new_full((len(values), self.classes), 1 / self.classes)
+            asked = values.new_full((values.shape[0], self.classes), 1 / self.classes)
             values = torch.cat([values, asked if labels is None else F.one_hot(labels, self.classes).to(values)], 1)
         return self.layers(self.project(values).unflatten(1, self.shape).permute(0, 3, 1, 2))
 

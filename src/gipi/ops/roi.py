@@ -41,7 +41,7 @@ def roi_align(
     pixels = maps.to(wide, memory_format=torch.channels_last).permute(0, 2, 3, 1).reshape(n * h * w, c)
     # Each value is a weighted sum of pixels: they are read where they lie, and no copies of them are kept for the backward pass.
     sums = F.embedding_bag(places, pixels, per_sample_weights=shares.to(wide), mode="sum")
-    return sums.view(len(regions), size, size, c).permute(0, 3, 1, 2).to(maps.dtype)
+    return sums.view(regions.shape[0], size, size, c).permute(0, 3, 1, 2).to(maps.dtype)
 
 
 def _taps(

@@ -1,200 +1,128 @@
-"""A model as one ONNX file, pixels in and answers out. It is written once ONNX Runtime has been seen to answer as we do."""
+"""A model of any kind as a file for other programs, written once it has been seen to answer as we do.
+
+ONNX is run by ONNX Runtime and many more, PT2 by PyTorch alone.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import torch
-from PIL import Image
-from torch import Tensor
-from torch.nn import functional as F
 
-from gipi.data.scenes import scene
 from gipi.errors import ConfigError, DeviceError, GipiWarning
 from gipi.models.rcnn import RCNN
-from gipi.models.region_net import Found
-from gipi.ops.boxes import iou
-from gipi.ops.image import resize, scale, scale_short
-from gipi.ops.random import uniforms
 from gipi.runs import write_atomic
-from gipi.tasks.classifier import Classifier
-from gipi.tasks.detector import Detector, given_regions
-from gipi.tasks.proposals import MOST
-from gipi.tasks.segmenter import Segmenter
+from gipi.tasks.detector import Detector
+from gipi.tasks.evaluation import Loaded
+from gipi.tasks.export_check import OVERLAP, SCORE, Likeness, likeness
+from gipi.tasks.export_feeds import Feed, feeds
+from gipi.tasks.export_graphs import graphs
+from gipi.tasks.export_lower import check_precision, labelled, lowered
+from gipi.tasks.export_run import File, Format, onnx, pt2, runtime
+from gipi.tasks.export_told import MEASURED, Exported, Part, Precision
 
 LARGEST = 2**31 - 2**20  # bytes of weights: one ONNX file holds no more
-SCORE, OVERLAP = 1e-4, 0.999  # how much scores of equal answers may differ, and the least IoU of their boxes
-SCENES = 3  # that are compared beside noise if no picture is named
 
 
-Model = Classifier | Segmenter | Detector
+def export(
+    model: Loaded,
+    out: Path | None = None,
+    *,
+    to: Format = "onnx",
+    precision: Precision = "fp32",
+    calibrate: str | None = None,
+    check: Path | None = None,
+) -> Exported:
+    """Write a model that computes in float32 on the CPU as a file which reads uint8 pixels; of a captioner two, encoder and
+    decoder, named after `out`.
 
+    All take any number of pictures but a detector, which takes one. Segmentation nets, and classifiers that scale a picture
+    whole, take any size; other classifiers and captioners that of the card; a detector that, or the size that `check` is scaled
+    to. The card is the metadata "gipi".
 
-@dataclass(frozen=True)
-class Likeness:
-    """How alike two answers are. score: by how much scores or probabilities differ at most.
-
-    boxes: those that both should have found.  overlap: the least IoU of such a pair.
+    out: model.onnx or model.pt2 in this folder if None.  check: a picture on which answers are compared with ours; if None, noise
+    and scenes, images of seeds, or what is seen in an episode.  precision, calibrate: see `tasks/quantise.py`; of an ONNX file,
+    and a data set, or a folder of one's own, whose training images choose the ranges of int8 and whose test images tell the loss.
+    Raises DeviceError without the extra "onnx" or if the answers differ, ConfigError for a net that does not become a file, for
+    what does not fit together and for a file that cannot be written, DataError if `check` or `calibrate` cannot be read; nothing
+    is written then.
     """
-
-    score: float
-    boxes: int = 0
-    overlap: float = 1.0
-
-    def worse(self, other: Likeness) -> Likeness:
-        """The worst figure of both, and the boxes of both."""
-        return Likeness(max(self.score, other.score), self.boxes + other.boxes, min(self.overlap, other.overlap))
-
-
-@dataclass(frozen=True)
-class Exported:
-    """inputs, outputs: type and shape of each by its name.  pictures: on which answers were compared."""
-
-    path: Path
-    inputs: dict[str, str]
-    outputs: dict[str, str]
-    pictures: int
-    likeness: Likeness
-
-    def text(self) -> str:
-        likeness, lines = self.likeness, [f"{self.path}, {self.path.stat().st_size / 2**20:,.1f} MiB"]
-        lines += [
-            f"  {way:4} {name} {what}"
-            for way, part in (("in", self.inputs), ("out", self.outputs))
-            for name, what in part.items()
-        ]
-        boxes = f"{likeness.boxes:,} boxes, their IoU at least {likeness.overlap:.6f}, " if "boxes" in self.outputs else ""
-        lines += [f"  as here on {self.pictures} pictures: {boxes}scores differ by at most {likeness.score:.1g}"]
-        return "\n".join(lines)
-
-    def json(self) -> dict[str, Any]:
-        return {**asdict(self), "path": str(self.path)}
-
-
-def export(model: Model, out: Path, *, check: Path | None = None) -> Exported:
-    """Write a model that computes in float32 on the CPU as one ONNX file, which reads uint8 pixels.
-
-    A classifier takes any number of pictures of its size, a segmentation net any number of any size, a detector one of the card's
-    size, or of the size that `check` is scaled to. Scaling is left to who reads a picture. The card is the metadata "gipi".
-    check: a picture on which ONNX Runtime's answer is compared with ours; noise and scenes if None.
-    Raises DeviceError without the extra "onnx" or if the answers differ, ConfigError for a net that does not become one file and
-    for a file that cannot be written, DataError if `check` cannot be read; nothing is written then.
-    """
-    runtime = _runtime()
-    _allowed(model, out)
-    pictures = _pictures(model, check)
-    from gipi.tasks.onnx_graph import graph, onnx_file
-
-    pixels, *regions = pictures[0]
-    example = (pixels if isinstance(model, Detector) else torch.cat([pixels, pixels]), *regions)  # one image alone is no batch
-    data = onnx_file(model, graph(model, example))
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    names = [each.name for each in session.get_inputs()]
-    likeness = Likeness(0)
-    for picture in pictures:
-        feeds = {name: part.numpy() for name, part in zip(names, picture, strict=True)}
-        likeness = _likeness(model, picture, [torch.from_numpy(part) for part in session.run(None, feeds)]).worse(likeness)
-    if likeness.score > SCORE or likeness.overlap < OVERLAP:
+    for flag, value, choices in (("to", to, get_args(Format)), ("precision", precision, get_args(Precision))):
+        if value not in choices:
+            raise ConfigError(f"--{flag} is {value!r}, allowed are {', '.join(choices)}")
+    out = out or Path(f"model.{to}")
+    if to == "onnx":
+        runtime()
+    _allowed(model, out, to)
+    check_precision(model, to, precision, calibrate)
+    splits = ("train", "test") if precision == "int8" else ("test",)
+    sets = {split: labelled(model, calibrate, split) for split in splits} if calibrate else {}
+    fed = feeds(model, check)
+    drawn = graphs(model, fed[0])
+    paths = [out.with_name(f"{out.stem}-{graph.part}{out.suffix}") if graph.part else out for graph in drawn]
+    files = [(onnx if to == "onnx" else pt2)(model.card, graph) for graph in drawn]
+    like = _alike(model, fed, files)
+    if not like.alike:
+        others = f", {like.others} of {like.sentences} sentences are other ones" if like.sentences else ""
+        others += f", the least IoU of boxes is {like.overlap:.4f} (at least {OVERLAP:g} is wanted)" if like.boxes else ""
+        reader = f"ONNX Runtime {runtime().__version__}" if to == "onnx" else "the file, read again,"
         raise DeviceError(
-            f"ONNX Runtime {runtime.__version__} does not answer as PyTorch {torch.__version__} does: scores differ by up to "
-            f"{likeness.score:.2g} (at most {SCORE:g} is allowed), the least IoU of boxes is {likeness.overlap:.4f} (at least "
-            f"{OVERLAP:g} is wanted). {out} is not written; try other versions of both"
+            f"{reader} does not answer as PyTorch {torch.__version__} does: {MEASURED[model.KIND]} differ by up to "
+            f"{like.score:.2g} (at most {SCORE:g} is allowed){others}. {out} is not written; try other versions of both"
         )
-    if isinstance(model, Detector) and not likeness.boxes:
+    if isinstance(model, Detector) and not like.boxes:
         warnings.warn(GipiWarning(f"no box was found in what {out} was compared on: name a picture with --check"), stacklevel=2)
-    try:
-        write_atomic(out, data)
-    except OSError as error:
-        raise ConfigError(f"cannot write {out}: {error.strerror}") from error
-    inputs, outputs = ({each.name: _said(each) for each in part} for part in (session.get_inputs(), session.get_outputs()))
-    return Exported(out, inputs, outputs, len(pictures), likeness)
+    loss = None
+    if precision != "fp32":
+        files, loss = lowered(model, files, precision, sets, fed[0])
+        like = _alike(model, fed, files)
+        if not math.isfinite(like.score):
+            raise DeviceError(f"{precision} cannot hold the numbers of this model: {out} is not written; export it as fp32")
+    _write({path: file.data for path, file in zip(paths, files, strict=True)})
+    parts = tuple(Part(path, file.inputs, file.outputs) for path, file in zip(paths, files, strict=True))
+    return Exported(model.KIND, precision, parts, sum(len(one[0]) for one in fed), like, loss)
 
 
-def _runtime() -> Any:
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 (torch.onnx needs it)
-    except ImportError as error:
-        raise DeviceError("exporting takes ONNX and its runtime, which are not installed here: pip install gipi[onnx]") from error
-    return onnxruntime
+def _alike(model: Loaded, fed: list[Feed], files: list[File]) -> Likeness:
+    like = Likeness(0)
+    for one in fed:
+        like = likeness(model, one, [file.run for file in files]).worse(like)
+    return like
 
 
-def _allowed(model: Model, out: Path) -> None:
-    if out.suffix != ".onnx":
-        raise ConfigError(f"{str(out)!r} is no name of an ONNX file: give it the ending .onnx")
+def _allowed(model: Loaded, out: Path, to: Format) -> None:
+    if out.suffix != f".{to}":
+        raise ConfigError(f"{str(out)!r} is no name for --to {to}: give it the ending .{to}")
     if not out.parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
     if isinstance(model.net, RCNN):
         raise ConfigError(
-            f"{model.card.net} cuts regions out of a picture and runs its net on each: that is a program, not one graph of ONNX; "
+            f"{model.card.net} cuts regions out of a picture and runs its net on each: that is a program, not one graph; "
             "export Fast or Faster R-CNN"
         )
-    if (size := sum(weight.nbytes for weight in model.net.state_dict().values())) > LARGEST:
+    if to == "onnx" and (size := sum(weight.nbytes for weight in model.net.state_dict().values())) > LARGEST:
         raise ConfigError(f"the model has {size:,} bytes of weights; one ONNX file holds at most {LARGEST:,}")
 
 
-def _pictures(model: Model, check: Path | None) -> list[tuple[Tensor, ...]]:
-    """What the net is fed: pixels uint8 (1, c, h, w); where it wants to be told, also regions (2000, 4), zeros behind."""
-    pictures = [_fed(model, check)] if check else list(_made(model))
-    if not (isinstance(model, Detector) and model.given):
-        return [(pixels,) for pixels in pictures]
-    found = [given_regions(pixels, torch.tensor([pixels.shape[2:]]))[0] for pixels in pictures]
-    return [(pixels, F.pad(own, (0, 0, 0, MOST - len(own)))) for pixels, own in zip(pictures, found, strict=True)]
-
-
-def _fed(model: Model, check: Path) -> Tensor:
-    pixels = model.frame(check)[None]
-    if isinstance(model, Segmenter):
-        return scale_short(pixels, model.short)
-    return scale(pixels, model.size(*pixels.shape[2:])) if isinstance(model, Detector) else pixels
-
-
-def _made(model: Model) -> Iterator[Tensor]:
-    """Noise and scenes of the card's size; for a segmentation net, which takes any, every other one is smaller."""
-    channels, height, width = model.card.image
-    noise = uniforms(0, 0, torch.arange(channels * height), width).view(1, channels, height, width)
-    yield (noise * 256).to(torch.uint8)
-    for number in range(SCENES):
-        picture = resize(Image.fromarray(scene("test", number).image.transpose(1, 2, 0)), model.card.image)[None]
-        smaller = number % 2 == 0 and isinstance(model, Segmenter)
-        yield scale(picture, (height * 3 // 4 + 1, width * 3 // 4 + 1)) if smaller else picture
-
-
-def _likeness(model: Model, picture: tuple[Tensor, ...], theirs: list[Tensor]) -> Likeness:
-    pixels, *regions = picture
-    if not isinstance(model, Detector):
-        return Likeness(float((model.logits(pixels).softmax(1) - theirs[0].softmax(1)).abs().max()))
-    with model.answering():
-        found = model.net(
-            model.inputs(pixels), sizes=torch.tensor([pixels.shape[2:]]), regions=regions[0][None] if regions else None
-        )
-    there = found.labels[0] >= 0
-    ours = Found(*(part[0][there] for part in found))
-    most, least = int(model.net.most), float(model.net.score)  # pyright: ignore[reportArgumentType]
-    for answer in (ours, Found(*theirs)):
-        if len(answer.scores) >= most:  # the next one would have been left out for its rank
-            least = max(least, float(answer.scores[-1]))
-    return _half(ours, Found(*theirs), least + SCORE).worse(_half(Found(*theirs), ours, least + SCORE))
-
-
-def _half(one: Found, other: Found, least: float) -> Likeness:
-    """How alike the boxes (k, 4) of one answer that score `least` or more are to their likes in the other."""
-    sure = one.scores >= least
-    if not sure.any():
-        return Likeness(0)
-    same = one.labels[sure][:, None] == other.labels
-    overlaps, partner = torch.cat([iou(one.boxes[sure], other.boxes) * same, torch.zeros(int(sure.sum()), 1)], 1).max(1)
-    scores = torch.cat([other.scores, torch.zeros(1)])[partner]
-    return Likeness(float((one.scores[sure] - scores).abs().max()), int(sure.sum()), float(overlaps.min()))
-
-
-def _said(put: Any) -> str:
-    """Type and shape of an input or output of a session; lengths that are worked out from others have long names."""
-    shape = [str(length) if str(length).isidentifier() or isinstance(length, int) else "?" for length in put.shape]
-    return f"{put.type.removeprefix('tensor(').removesuffix(')')} ({', '.join(shape)})"
+def _write(files: dict[Path, bytes]) -> None:
+    """All of them, or none: each is first written beside its place."""
+    beside, placed = {path.with_name(f".{path.name}.new"): path for path in files}, list[Path]()
+    try:
+        for new, path in beside.items():
+            if path.is_dir():
+                raise ConfigError(f"cannot write {path}: it is a folder")
+            write_atomic(new, files[path])
+        for new, path in beside.items():
+            os.replace(new, path)
+            placed.append(path)
+    except OSError as error:
+        for path in placed:
+            path.unlink()
+        raise ConfigError(f"cannot write {', '.join(map(str, files))}: {error.strerror}") from error
+    finally:
+        for new in beside:
+            new.unlink(missing_ok=True)
