@@ -27,7 +27,6 @@ from gipi.inspect.regions import regions_figure
 from gipi.inspect.why import grad_cam, why_figure
 from gipi.model import Card
 from gipi.models.kinds import build_net
-from gipi.ops.image import scale, scale_short
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from gipi.tasks.boxes import load_boxes
 from gipi.tasks.captioner import Captioner
@@ -40,12 +39,11 @@ from gipi.tasks.generator import Generator
 from gipi.tasks.images import load_images
 from gipi.tasks.masks import load_masks
 from gipi.tasks.player import Player
+from gipi.tasks.seen import Reader, seen
 from gipi.tasks.segmenter import Segmenter
 from gipi.tasks.trained import ALONE
 from gipi.tasks.training import new_task
 from gipi.tasks.watch import MOST, GameReel, film_of_game, what_moves
-
-Reader = Captioner | Classifier | Detector | Segmenter  # models that are shown pictures
 
 
 def layers(model: str | Path) -> LayerTable:
@@ -231,12 +229,7 @@ def _player(model: str | Path, what: str) -> Player:
 
 def _framed(loaded: Reader, image: Path) -> Tensor:
     """The image as the net is to see it, uint8 (c, h, w), before its sides are padded."""
-    if isinstance(loaded, Captioner):
-        return loaded.frame(image).seen
-    framed = loaded.frame(image)
-    if isinstance(loaded, Detector):
-        return scale(framed, loaded.size(framed.shape[1], framed.shape[2]))
-    return scale_short(framed, loaded.short) if isinstance(loaded, Segmenter) else framed
+    return seen(loaded, loaded.frame(image))
 
 
 def _classifier(model: str | Path, flag: str) -> Classifier:

@@ -26,6 +26,7 @@ from gipi.errors import ConfigError
 from gipi.inspect.figures import COLOURS, FAINT, GREY, INK, WIDTH, box, show
 from gipi.inspect.layers import fed, layer_table
 from gipi.models.fcn import FCNVGG
+from gipi.showing import Told
 
 WINDOW, STRIDE = 224, 32  # pixels: of VGG-16
 BATCH, REPEATS = 4, 3  # windows read at once, and how often that is timed; the fastest counts
@@ -46,7 +47,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(Told):
     """What naming the pixels of one image costs.
 
     image: channels, height, width as the net is fed it.  ways: every pixel, every 32nd pixel, one pass.

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gipi.errors import DataError
 from gipi.inspect.letters import legible
+from gipi.inspect.maps import CHANNELS, RED_BLUE, scale, shown
 
 COLOURS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
 PANELS = {  # label, height in inches
@@ -90,21 +91,19 @@ def features(maps: Sequence[tuple[str, Float[Tensor, "d i j"]]], image: UInt8[Te
     White is zero, blue positive, red negative; the contrast of each layer is its own, cut at its 99th percentile.
     Raises DataError for an image not of 1 or 3 channels.
     """
-    columns, names, head, gap = 16, 1.35, 0.75, 0.06  # inches, except columns
-    side = (WIDTH - names) / columns
+    names, head, gap = 1.35, 0.75, 0.06  # inches
+    side = (WIDTH - names) / CHANNELS
     height = head + (side + gap) * len(maps)
     fig = Figure((WIDTH, height))
     show(fig.add_axes(box(names, 0.08, head - 0.2, head - 0.2, height)), image)
     note = "What each layer makes of this image, first 16 channels.\nWhite is zero, blue positive, red negative."
     fig.text((names + head) / WIDTH, 1 - 0.47 * head / height, note, fontsize=8, color=INK, va="center")
     for row, (name, values) in enumerate(maps):
-        channels = values[:columns].float().cpu().numpy()
-        sizes = np.abs(channels[np.isfinite(channels)])
-        limit = (np.percentile(sizes, 99) or sizes.max() or 1.0) if sizes.size else 1.0
-        top = head + row * (side + gap)
+        channels, top = shown(values), head + row * (side + gap)
+        norm = scale(channels)
         for column, channel in enumerate(channels):
             ax = fig.add_axes(box(names + column * side, top, 0.94 * side, 0.94 * side, height))
-            ax.imshow(channel, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
+            ax.imshow(channel, cmap=RED_BLUE, norm=norm, interpolation="nearest")
             frame(ax)
         label, middle = f"{short(name, 28)}\n{'x'.join(map(str, values.shape))}", 1 - (top + side / 2) / height
         left = (names - 0.08) / WIDTH

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gipi import showing
 from gipi.errors import ConfigError
 from gipi.inspect.reach import ADAPTIVE_POOLS, POOLS, Pair, Reach, pair, reach_after
 
@@ -77,6 +78,9 @@ class LayerTable:
             for line in lines
         )
 
+    def _repr_html_(self) -> str:
+        return showing.table(*self.cells())
+
     def json(self) -> dict[str, Any]:
         """{"image", "layers": one dict a layer, "parameters", "multiply_adds"}, ready for json.dumps."""
         layers = [{**asdict(layer), "reach": layer.reach and layer.reach._asdict()} for layer in self.layers]
@@ -127,17 +131,22 @@ def feature_maps(net: nn.Module, image: Float[Tensor, "1 c h w"]) -> list[tuple[
 
     image: scaled as the net takes it. Raises ConfigError if the net does not take its shape.
     """
+    maps: list[tuple[str, Tensor]] = []
+    stages(net, image, lambda name, kind, values: maps.append((f"{name} {kind}", values.clone())))
+    return maps
+
+
+def stages(net: nn.Module, image: Float[Tensor, "1 c h w"], show: Callable[[str, str, Tensor], None]) -> None:
+    """Of each of these layers, once it has run: show(name, kind, output (d, i, j)), which the next layer may write over."""
     if image.ndim != 4 or len(image) != 1:
         raise ConfigError(f"feature maps are of one image: allowed is (1, c, h, w), got {tuple(image.shape)}")
-    maps: list[tuple[str, Tensor]] = []
 
     def visit(name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
         values = _tensor(output)
         if isinstance(layer, STAGES) and values.ndim == 4:
-            maps.append((f"{name} {_kind(layer)}", values[0].clone()))  # the next layer may write in place
+            show(name, _kind(layer), values[0])
 
     observe(net, image, visit)
-    return maps
 
 
 def observe(net: nn.Module, image: Tensor, visit: Callable[[str, nn.Module, Any, Any], None]) -> None:

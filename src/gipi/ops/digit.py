@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int32, UInt8
 from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 
@@ -52,7 +52,8 @@ def frame_digit(image: Image.Image) -> UInt8[Tensor, "1 28 28"]:
 
 
 def _is_framed(grey: UInt8[np.ndarray, "28 28"]) -> bool:
-    if not grey.any() or np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])) > 0:
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if not grey.any() or 2 * np.count_nonzero(border) >= border.size:
         return False
     top, bottom, left, right = _bounds(grey > 0)
     return max(bottom - top, right - left) == BOX and all(abs(place - FIELD / 2) <= 0.5 for place in _centre(grey))
@@ -92,10 +93,11 @@ def _ink_colour(small: Image.Image) -> Float32[np.ndarray, 3]:
     coarse = np.asarray(small.resize(size, Image.Resampling.BOX))
     y, x = np.ogrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j]
     weight = ((1 - 0.99 * y * y) * (1 - 0.99 * x * x))[..., None]
-    most, colour = 0.0, np.zeros(3)
+    most, colour, grey = 0.0, np.zeros(3), (coarse == coarse[..., :1]).all()
     for reach in (COARSE // 8, COARSE // 3):
         padded = Image.fromarray(np.pad(coarse, ((reach, reach), (reach, reach), (0, 0)), mode="edge"))
-        paper = np.asarray(padded.filter(ImageFilter.MedianFilter(2 * reach + 1)))[reach:-reach, reach:-reach]
+        padded = padded.convert("L") if grey else padded  # three equal planes are filtered once
+        paper = np.asarray(padded.filter(ImageFilter.MedianFilter(2 * reach + 1)).convert("RGB"))[reach:-reach, reach:-reach]
         departure = ((coarse.astype(np.float64) - paper) * weight).reshape(-1, 3)
         axis = np.linalg.eigh(departure.T @ departure)[1][:, -1]
         along = departure @ axis
@@ -131,8 +133,7 @@ def _digit(ink: Plane) -> Mask:
             f"{least:.0f}); show one digit, dark on light or light on dark"
         )
     mask = ink > max(_otsu(ink.clip(noise)), noise)
-    # An empty place, number 0, is part 0 even where the mask covers everything.
-    part = np.unique(np.append(_components(mask), 0), return_inverse=True)[1][:-1].reshape(ink.shape)
+    part = _components(mask)
     count = int(part.max()) + 1
     mass = np.bincount(part.ravel(), (ink * mask).ravel(), count)
     border = np.bincount(np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]]), minlength=count) > 0
@@ -157,18 +158,11 @@ def _otsu(values: Plane) -> float:
     return float(edges[1 + between.argmax()])
 
 
-def _components(mask: Mask) -> Int64[np.ndarray, "h w"]:
-    """One number for all pixels that touch, sides and corners; 0 off the mask."""
-    on = torch.from_numpy(mask)
-    parent = torch.cat([torch.zeros(1), torch.arange(1, mask.size + 1) * on.flatten()]).long()
-    while True:  # whole parts join the highest number that they touch, so that a long spiral takes few rounds
-        label = parent[1:].view(1, 1, *mask.shape)
-        touched = F.max_pool2d(label.float(), 3, stride=1, padding=1).long() * on  # floats are exact to 2**24
-        if torch.equal(touched, label):
-            return label[0, 0].numpy()
-        parent = parent.scatter_reduce(0, label.flatten(), touched.flatten(), "amax")
-        while not torch.equal(root := parent[parent], parent):
-            parent = root
+def _components(mask: Mask) -> Int32[np.ndarray, "h w"]:
+    """One number from 1 on for all pixels that touch, sides and corners; 0 off the mask."""
+    from scipy.ndimage import label  # slow to import
+
+    return label(mask, np.ones((3, 3)))[0]  # pyright: ignore[reportReturnType, reportIndexIssue]
 
 
 def _framed(ink: Plane, digit: Mask) -> UInt8[np.ndarray, "28 28"]:
@@ -196,5 +190,5 @@ def _bounds(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
 
 def _centre(levels: UInt8[np.ndarray, "h w"]) -> tuple[float, float]:
     """(row, column) of the centre of mass, in pixel indices, as MNIST counts."""
-    rows, columns = np.indices(levels.shape)
-    return float(np.average(rows, weights=levels)), float(np.average(columns, weights=levels))
+    rows, columns = (levels.sum(axis, dtype=np.int64) for axis in (1, 0))
+    return float(rows @ np.arange(rows.size) / rows.sum()), float(columns @ np.arange(columns.size) / columns.sum())
