@@ -40,6 +40,9 @@ bench: install
 	$(BIN)/python bench/throughput.py
 	$(BIN)/python bench/tables.py
 
+tutorials: install
+	$(BIN)/python docs/tutorials/run.py
+
 site: install
 	$(BIN)/mkdocs build --strict --site-dir build/site
 

@@ -12,7 +12,7 @@ from statistics import mean
 
 import torch
 
-from gipi import api, catalog
+from gipi import api, catalog, showing
 from gipi.config import Config
 from gipi.errors import ConfigError, RunError
 from gipi.inspect.formats import FORMATS
@@ -41,6 +41,13 @@ class Outcome:
     total: int
     findings: tuple[str, ...] = ()
     stopped: str = ""
+
+    def _repr_html_(self) -> str:
+        """The findings, and the figure, once it is drawn."""
+        file = self.folder / "figure.png"
+        figure = showing.embedded(file.read_bytes(), "image/png", f"figure of {self.folder.name}") if file.is_file() else ""
+        findings = showing.table((f"{self.done} of {self.total} trainings done",), [(one,) for one in self.findings])
+        return f"<div>{findings}{figure}</div>"
 
 
 def study(name: str, *, data: str | None = None, out: Path | None = None, say: Callable[[str], None] | None = None) -> Outcome:

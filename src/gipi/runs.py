@@ -27,6 +27,7 @@ from typing import Any
 import torch
 
 from gipi.errors import RunError
+from gipi.showing import table
 
 if sys.platform != "win32":
     import fcntl
@@ -226,6 +227,11 @@ class Run:
     def why(self) -> str:
         """Why it ended: the signal's name if it was stopped, the error if it failed."""
         return self._read_json("end.json")["why"]
+
+    def _repr_html_(self) -> str:
+        """Where it is, how it ended, and its last row of metrics."""
+        row = (self.rows() or [{}])[-1]
+        return table(("run", str(self.path)), [("ended", self.ended()), *row.items()])
 
     def _write(self, name: str, data: bytes) -> None:
         if not self._writes:

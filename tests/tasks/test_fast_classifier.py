@@ -10,8 +10,8 @@ from PIL import Image
 
 from gipi import api, catalog
 from gipi.data.fetch import cache_folder
-from gipi.engine import compiled as openvino
 from gipi.engine import fast, place
+from gipi.engine.compiled import RUNTIMES, Compiled, ONNXRuntime, OpenVINO
 from gipi.engine.fast import Fast
 from gipi.engine.kept import Speed
 from gipi.engine.place import decide_place
@@ -25,7 +25,7 @@ from gipi.tasks.classifier import Classifier
 from gipi.tasks.compiled import folders
 from gipi.tasks.images import load_images
 
-needs_openvino = pytest.mark.skipif(not openvino.installed(), reason="needs openvino: pip install gipi[fast]")
+needs_openvino = pytest.mark.skipif(not OpenVINO.installed(), reason="needs openvino: pip install gipi[fast]")
 CPU = decide_place(device="cpu", precision="fp32")
 TEST = load_images("digits", "test")
 
@@ -34,7 +34,7 @@ TEST = load_images("digits", "test")
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the work, OpenVINO is found faster."""
     monkeypatch.setattr(fast, "PAYS_S", 0.0)
-    monkeypatch.setattr(Fast, "_measure", lambda self, run, load_s: Speed((1.0, 1.0), (0.1, 0.1), 1.0))
+    monkeypatch.setattr(Fast, "_measure", lambda self, run, load_s: Speed((1.0, 1.0, 1.0), (0.1, 0.1, 0.1), 1.0))
 
 
 def ensemble_file(path: Path, framing: Framing = "digit") -> Path:
@@ -67,8 +67,8 @@ def test_a_shipped_model_scores_as_in_pytorch(name: str, quick: None):
     assert not torch.equal(got, wanted)  # else both are PyTorch's
     assert (got - wanted).abs().max() <= 1e-4 * (wanted.max() - wanted.min())
     assert torch.equal(got.argmax(1), wanted.argmax(1))
-    assert [folder.is_dir() for folder in folders(path)] == [True]
-    assert folders(path)[0].is_relative_to(cache_folder())  # nothing is written into the package
+    assert [folder.is_dir() for folder in folders(path, OpenVINO)] == [True]
+    assert folders(path, OpenVINO)[0].is_relative_to(cache_folder())  # nothing is written into the package
     fast.PAYS_S = 1e9  # undone by the fixture
     slow = Classifier.load(path, CPU).evaluate(TEST)
     assert torch.equal(swift.evaluate(TEST).answers, slow.answers)
@@ -81,7 +81,8 @@ def test_an_ensemble_and_a_committee_answer_as_in_pytorch(tmp_path: Path, quick:
     swift = api.evaluate(models, "digits", tta="shift")
     assert (tmp_path / "two.openvino" / "note.json").is_file()  # beside the model
     with monkeypatch.context() as patch:
-        patch.setattr(fast, "installed", lambda: False)
+        for runtime in RUNTIMES:
+            patch.setattr(runtime, "installed", lambda: False)
         plain = api.evaluate(models, "digits", tta="shift")
     assert torch.equal(swift.answers, plain.answers)
     assert torch.allclose(swift.scores, plain.scores, atol=1e-4)
@@ -103,7 +104,32 @@ def test_an_evaluation_in_float32_and_a_prediction_in_the_fastest_format_tell_ho
     api.evaluate(path, "digits")
     list(api.predict([path, "digitnet-tiny-mnist"], pictures(tmp_path, 2)))
     api.load(path).predict(tmp_path / "0.png")
-    assert told == [(len(TEST), "fp32"), (2, "bf16"), (2, "bf16")]
+    assert told == [(len(TEST), "fp32")] * 2 + [(2, "bf16")] * 4  # each model asks either runtime
+
+
+@needs_openvino
+@pytest.mark.skipif(not ONNXRuntime.installed(), reason="needs onnxruntime: pip install gipi[onnx]")
+@pytest.mark.parametrize(
+    ("faster", "answering"),
+    [((OpenVINO, ONNXRuntime), "OpenVINO"), ((ONNXRuntime,), "ONNX Runtime"), ((), "PyTorch")],
+    ids=["both", "onnxruntime", "neither"],
+)
+def test_onnx_runtime_is_asked_where_openvino_saves_nothing(
+    faster: tuple[type[Compiled], ...], answering: str, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def speed(self: Fast, run: object, load_s: float) -> Speed:
+        return Speed((1.0,) * 3, (0.1 if self.runtime in faster else 2.0,) * 3, 0.0)
+
+    monkeypatch.setattr(Fast, "_measure", speed)
+    path = ensemble_file(tmp_path / "two.safetensors")
+    plain = Classifier.load(path, CPU)
+    for _ in range(2):  # what is found is kept
+        model = Classifier.load(path, CPU)
+        model.expect(10**9)
+        assert model.runtime.split(" 2")[0].split(" 1")[0] == answering
+        assert (model.logits(TEST.images[:70]) - plain.logits(TEST.images[:70])).abs().max() <= 1e-4
+    kept = {runtime for runtime in RUNTIMES if (path.with_suffix(f".{runtime.PACKAGE}") / "note.json").is_file()}
+    assert kept == ({OpenVINO} if answering == "OpenVINO" else set(RUNTIMES))
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+import gipi
+from gipi.errors import DataError
 from gipi.ops.segmentation import VOID
 from gipi.tasks.segmentation import Segmentation
 
@@ -66,3 +68,13 @@ def test_names_and_shares_stand_in_the_legend():
 
 def test_without_colours_those_of_pascal_voc_are_taken():
     assert answer([[0]], ()).colours == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
+
+
+def test_a_picture_that_would_not_fit_into_memory_once_scaled_is_refused():
+    model, file = gipi.load("fcn-scenes"), io.BytesIO()
+    Image.new("L", (1_000_000, 1)).save(file, "PNG")
+    with pytest.raises(DataError, match="cut it into parts"):
+        model.frame(file.getvalue())
+    file = io.BytesIO()
+    Image.new("L", (1000, 1)).save(file, "PNG")
+    assert model.frame(file.getvalue()).shape == (3, 1, 1000)

@@ -7,7 +7,7 @@ read back. An unknown key, a wrong type or a contradiction is a ConfigError that
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from gipi.config.optim import DECAYING, FINAL, OptimConfig, Rule, Schedule, Tran
 from gipi.config.run import Memory, Precision, RunConfig, Scale, Switch
 from gipi.decode import read
 from gipi.errors import ConfigError
+from gipi.showing import table
 
 __all__ = [
     "DECAYING",
@@ -95,7 +96,20 @@ class Config:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        """What differs from the defaults, under the names that flags have."""
+        return table(("configuration", self.recipe), _given(self.to_json(), Config().to_json()))
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Config:
         """The configuration that `to_json` wrote. Raises ConfigError for an unknown key or a value of the wrong type."""
         return read(cls, value, "config")
+
+
+def _given(values: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What differs from `usual`, parts of sections under names such as "optim.lr"."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{part}", one) for part, one in _given(value, usual.get(name, {})))
+        elif value != usual.get(name):
+            yield name, value

@@ -10,6 +10,7 @@ from gipi.data.alike import Alike
 from gipi.data.box_look import TROUBLES, Wrong
 from gipi.data.entry import listed
 from gipi.data.telling import counted, leaking, lists, opening, ranged
+from gipi.showing import Told
 
 FEW = 20  # boxes in train, below which a class is said to have few
 
@@ -22,7 +23,7 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BoxSurvey:
+class BoxSurvey(Told):
     """What is in a data set of images with boxes.
 
     error: what is wrong with its layout or its lists; then nothing else is known.  images: of each split, with their boxes.

@@ -12,7 +12,11 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from gipi import showing
+from gipi.data.mask_legend import palette_colour
 from gipi.errors import ConfigError, DataError
+from gipi.ops.draw_boxes import draw_boxes
+from gipi.ops.gallery import as_picture
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 NO_BOX = -1  # label of the rows that fill an image up to the most boxes that one has
@@ -88,6 +92,15 @@ class BoxSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _repr_html_(self) -> str:
+        shown = []
+        for pixels, boxes, labels in zip(self.images[:10].cpu(), self.boxes[:10].cpu(), self.labels[:10].cpu(), strict=True):
+            there = labels[labels != NO_BOX].tolist()
+            colours = [palette_colour(label + 1) for label in there]
+            drawn = draw_boxes(pixels, boxes[labels != NO_BOX], [self.classes[label] for label in there], colours)
+            shown.append((as_picture(drawn), ""))
+        return showing.gallery(self, shown)
 
     def digest(self) -> str:
         """SHA-256 over pixels and boxes: what a run folder records, to tell whether two runs saw the same data."""

@@ -9,12 +9,13 @@ from typing import Any
 from gipi.data.alike import Alike
 from gipi.data.caption_look import OFTEN, TROUBLES, Count, Odd, Words, shortened
 from gipi.data.telling import counted, leaking, lists, opening, ranged
+from gipi.showing import Told
 
 SELDOM = 0.05  # share of a split's words that train has less than `OFTEN` times, above which it is said
 
 
 @dataclass(frozen=True)
-class CaptionSurvey:
+class CaptionSurvey(Told):
     """What is in a data set of images with captions.
 
     error: what is wrong with its layout or its lists; then nothing else is known.  splits: what there is in each, of images that

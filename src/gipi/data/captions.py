@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from gipi import showing
 from gipi.errors import ConfigError, DataError
+from gipi.ops.gallery import as_picture
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -49,6 +51,10 @@ class CaptionSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _repr_html_(self) -> str:
+        shown = zip(map(as_picture, self.images[:10].cpu()), self.captions[:10], strict=True)
+        return showing.gallery(self, [(picture, captions[0]) for picture, captions in shown])
 
     def digest(self) -> str:
         """SHA-256 over pixels and captions: what a run folder records, to tell whether two runs saw the same data."""

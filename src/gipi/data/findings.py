@@ -10,12 +10,13 @@ from gipi.data.alike import Alike
 from gipi.data.entry import listed
 from gipi.data.look import SMALL
 from gipi.data.telling import leaking, lists, opening
+from gipi.showing import Told
 
 UNEVEN = 3  # times as many pictures as the smallest class has, above which it is said
 
 
 @dataclass(frozen=True)
-class Survey:
+class Survey(Told):
     """What is in a data set.
 
     error: what is wrong with its layout; then nothing else is known.  counts: pictures of each class in each split.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from gipi.data.entry import listed
 from gipi.data.telling import counted, lists, opening
+from gipi.showing import Told
 
 RARE = 0.001  # share of the labelled pixels of train, below which a class is said to be rare
 
@@ -35,7 +36,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MaskSurvey:
+class MaskSurvey(Told):
     """What is in a data set of images with masks.
 
     error: what is wrong with its layout or its list of classes; then nothing else is known.  images: of each split, with a mask.

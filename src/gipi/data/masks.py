@@ -10,7 +10,10 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from gipi import showing
 from gipi.errors import ConfigError, DataError
+from gipi.ops.gallery import as_picture
+from gipi.ops.overlay import overlay
 from gipi.ops.segmentation import VOID
 from gipi.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
@@ -60,6 +63,10 @@ class MaskSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _repr_html_(self) -> str:
+        drawn = overlay(self.images[:10].cpu(), self.labels[:10].cpu(), self.colours)
+        return showing.gallery(self, [(as_picture(pixels), "") for pixels in drawn])
 
     def digest(self) -> str:
         """SHA-256 over pixels and masks: what a run folder records, to tell whether two runs saw the same data."""

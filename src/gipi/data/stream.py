@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
+from gipi import showing
 from gipi.errors import ConfigError, DataError
+from gipi.ops.gallery import as_picture
 from gipi.preprocess import Framing
 
 
@@ -52,6 +54,10 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def _repr_html_(self) -> str:
+        classes = [self.classes[label] for label in self.labels[:10]]
+        return showing.gallery(self, zip(map(as_picture, self.images[:10].cpu()), classes, strict=True))
 
     def digest(self) -> str:
         """SHA-256 over pixels and labels: what a run folder records, to tell whether two runs saw the same data."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gipi import showing
 from gipi.envs.atari import rom_of, sticky_of
 from gipi.envs.scores import Reference, reference
-from gipi.ops.metrics import Metrics
+from gipi.ops.metrics import Metrics, values
 from gipi.tasks.player import Games, Player
 
 EPISODES, EPSILON = 30, 0.05  # of Mnih et al., Nature 518, 2015
@@ -24,6 +25,11 @@ class ActEvaluation:
     epsilon: float
     protocol: str
     reference: Reference | None
+
+    def _repr_html_(self) -> str:
+        published = self.reference._asdict() if self.reference else {}
+        rows = {**values(self.metrics), **{f"published: {name}": value for name, value in published.items()}}
+        return showing.table(("score", ""), rows.items(), self.protocol)
 
 
 def score_play(

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from PIL import Image
 from torch import Tensor
 
+from gipi import showing
 from gipi.engine.place import cores
 from gipi.errors import DataError
 
@@ -42,6 +43,9 @@ class Classification:
         """What the net saw, as a picture."""
         pixels = self.framed.permute(1, 2, 0).numpy()
         return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+    def _repr_html_(self) -> str:
+        return showing.beside(showing.image(self.draw(), self.label), showing.bars(self.top()))
 
 
 def classifications(classes: tuple[str, ...], logits: Tensor, answers: Tensor, framed: Sequence[Tensor]) -> list[Classification]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gipi import showing
 from gipi.data.captions import CaptionSet
 from gipi.engine.agree import gathered, together
 from gipi.engine.place import Place
@@ -22,7 +23,7 @@ from gipi.models.beam_search import Spoken
 from gipi.models.caption_net import CaptionNet
 from gipi.ops.caption_scores import caption_scores
 from gipi.ops.image import open_image, resize
-from gipi.ops.metrics import Mean, Metrics
+from gipi.ops.metrics import Mean, Metrics, values
 from gipi.ops.text import END, PAD, Vocabulary, encoded
 from gipi.tasks.captioning import Captioning, Sentence
 from gipi.tasks.speech import Speech
@@ -51,6 +52,9 @@ class CaptionEvaluation:
     answers: tuple[str, ...]
     spoken: Tensor
     cider: Tensor
+
+    def _repr_html_(self) -> str:
+        return showing.evaluation(values(self.metrics))
 
 
 class Captioner(Trained):

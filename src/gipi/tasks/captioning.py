@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from gipi import showing
 from gipi.inspect.caption_figures import NOTHING, words_figure
 from gipi.inspect.figures import png_bytes
 from gipi.ops.lettering import with_text
@@ -60,6 +61,9 @@ class Captioning:
         """The picture with the sentences below; a small one is enlarged."""
         texts = [str(self)] if len(self.sentences) == 1 else [*map(str, self.sentences)]
         return with_text(self.pixels, texts)
+
+    def _repr_png_(self) -> bytes:
+        return showing.png(self.draw())
 
     def draw_words(self) -> Image.Image | None:
         """The picture, and for each word of the best sentence where the net looked; None of a net that does not attend."""

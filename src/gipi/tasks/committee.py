@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gipi import showing
 from gipi.config import Views
 from gipi.data.stream import ImageSet
 from gipi.errors import ConfigError, nearest
@@ -66,6 +67,14 @@ class Committee:
         """Get ready for so many pictures, see `Classifier.expect`."""
         for model in self._models:
             model.expect(count)
+
+    def _repr_html_(self) -> str:
+        told = "most of these say" if self._vote else "these say on the mean"
+        rows = [
+            (model.card.net, model.card.recipe, sum(weight.numel() for weight in model.net.parameters()))
+            for model in self._models
+        ]
+        return showing.table(("net", "recipe", "parameters"), rows, f"What {told}; views of each picture: {self._tta}.")
 
     def predict(self, source: Path | bytes) -> Classification:
         """The label of a picture in a file or in memory. Raises DataError if it cannot be read or holds no digit.

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gipi import showing
 from gipi.data.mask_legend import palette_colour
 from gipi.ops.draw_boxes import draw_boxes, enlargement
 from gipi.ops.overlay import as_image
@@ -62,6 +63,9 @@ class Detection:
     def draw(self) -> Image.Image:
         """The same as an image; a small picture is enlarged, so that what stands beside the boxes can be read."""
         return as_image(self._painted(enlargement(*self.pixels.shape[1:])))
+
+    def _repr_png_(self) -> bytes:
+        return showing.png(self.draw())
 
     def _painted(self, times: int) -> Tensor:
         labels, scores = self.labels.tolist(), self.scores.tolist()

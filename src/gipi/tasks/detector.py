@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from gipi import showing
 from gipi.data.boxes import BoxSet
 from gipi.engine.agree import everyone
 from gipi.engine.place import Place
@@ -21,7 +22,7 @@ from gipi.ops.boxes import areas
 from gipi.ops.detection import box_confusion, detection_scores, f1
 from gipi.ops.image import open_image, resize, scale, short_size
 from gipi.ops.matching import Matches, match
-from gipi.ops.metrics import Metrics
+from gipi.ops.metrics import Metrics, values
 from gipi.ops.selective_search import selective_search
 from gipi.tasks.detection import Detection
 from gipi.tasks.proposals import kept
@@ -51,6 +52,9 @@ class DetectEvaluation:
     @property
     def answers(self) -> Tensor:
         return self.found.labels
+
+    def _repr_html_(self) -> str:
+        return showing.evaluation(values(self.metrics), self.confusion.tolist())
 
 
 class Detector(Trained):

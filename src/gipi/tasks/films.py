@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain, repeat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Protocol
 
 from PIL import Image, UnidentifiedImageError
 from torch.nn import functional as F
 
+from gipi import showing
 from gipi.data.frames import OUT_SUFFIXES, Frame, written
 from gipi.errors import ConfigError, RunError
 from gipi.ops.lettering import with_text
@@ -21,6 +23,7 @@ from gipi.ops.overlay import as_pixels
 SUFFIXES = (".gif", *OUT_SUFFIXES)
 SLOWEST_MS, FASTEST_MS, WHOLE_MS = 200, 40, 10_000  # of a picture of an epoch; of all of them, if that leaves each its time
 LAST_MS = 2_000
+SHOWN, SHOWN_BYTES = 240, 4_000_000  # frames, and bytes of a GIF in a notebook
 
 
 class Pictures(Protocol):
@@ -55,6 +58,22 @@ class Reel:
     def draw(self) -> Image.Image:
         """The last picture."""
         return self.frames[-1]
+
+    def _repr_html_(self) -> str:
+        """A GIF of all frames, or of every other, third, ... so that a notebook does not burst."""
+        step = -(-len(self.frames) // SHOWN)
+        while len(data := self._gif(step)) > SHOWN_BYTES and step < len(self.frames):
+            step *= 2
+        told = f"{self}; one of {step} frames is shown, .save() writes all" if step > 1 else str(self)
+        return f"<div>{showing.embedded(data, 'image/gif', 'a film')}<p>{told}</p></div>"
+
+    def _gif(self, step: int) -> bytes:
+        """The file of each `step`-th frame and the last one."""
+        numbers = sorted({*range(0, len(self.frames), step), len(self.frames) - 1})
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "film.gif"
+            replace(self, frames=tuple(self.frames[number] for number in numbers))._write_gif(file)
+            return file.read_bytes()
 
     def save(self, out: Path | str) -> None:
         """An endless GIF, or H.264 as .mp4, .mov or .mkv, in which the last picture is repeated for as long as it is shown.

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from gipi import showing
 from gipi.envs.played import Episode, Played
-from gipi.ops.metrics import Mean, Metrics
+from gipi.ops.metrics import Mean, Metrics, values
 
 
 class Moment(NamedTuple):
@@ -65,6 +66,9 @@ class Games:
             "clipped": Mean(float(sum(episode.clipped for episode in self.episodes)), count),
             **{name: Mean(value, 1) for name, value in foreseen.items()},
         }
+
+    def _repr_html_(self) -> str:
+        return showing.evaluation(values(self.metrics))
 
 
 class Log:

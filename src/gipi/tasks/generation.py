@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 from PIL import Image
 from torch import Tensor
 
+from gipi import showing
 from gipi.data.entry import SUFFIXES
 from gipi.errors import ConfigError
 from gipi.ops.gallery import as_picture, equation, grid
@@ -32,6 +33,9 @@ class Generation:
     def draw(self) -> Image.Image:
         """All images in one picture, small ones enlarged."""
         return grid(self.images, self.columns)
+
+    def _repr_png_(self) -> bytes:
+        return showing.png(self.draw())
 
     def pictures(self) -> list[Image.Image]:
         """Each image by itself, of its own size."""
@@ -80,6 +84,9 @@ class Sum:
     def draw(self) -> Image.Image:
         """Terms, signs and result in a row; above a term of several seeds their images."""
         return equation(self.sources, self.means, [term.sign for term in self.terms], self.result)
+
+    def _repr_png_(self) -> bytes:
+        return showing.png(self.draw())
 
     def save(self, out: Path | str) -> None:
         """The picture. Raises ConfigError for what is no name of one, and if it cannot be written."""

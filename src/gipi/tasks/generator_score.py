@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from gipi import catalog
+from gipi import catalog, showing
 from gipi.data.stream import ImageSet
 from gipi.errors import ConfigError
-from gipi.ops.metrics import Mean, Metrics
+from gipi.ops.gallery import grid
+from gipi.ops.metrics import Mean, Metrics, values
 from gipi.ops.random import uniforms
 from gipi.tasks.generator import Generator
 from gipi.tasks.judge import Judge, Look, find_judge
@@ -20,6 +21,7 @@ from gipi.tasks.reals import load_reals
 
 SCORED = 10_000  # images, at most
 SEED = 1511_06434  # of the real ones that are drawn
+SHOWN = 25  # images, in a notebook
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class GenerateEvaluation:
     answers: UInt8[Tensor, "n c h w"] = field(repr=False)
     labels: Int64[Tensor, " n"] | None = field(repr=False)
     look: Look = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, value, self.floor.get(name, "")) for name, value in values(self.metrics).items()]
+        scores = showing.table(("score", "made images", "other real images"), rows, f"by the features of {self.judge}")
+        return showing.beside(scores, showing.image(grid(self.answers[:SHOWN]), "made images"))
 
 
 def score(

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gipi import showing
 from gipi.data.mask_legend import palette_colour
 from gipi.ops.overlay import Colour, overlay, palette, with_legend
 
@@ -53,6 +54,9 @@ class Segmentation:
         colours = dict(zip(self.classes, self.colours, strict=True))
         lines = [(f"{area.name} {area.share:.1%}", colours[area.name]) for area in self.areas]
         return with_legend(overlay(self.pixels, self.mask, self.colours), lines)
+
+    def _repr_png_(self) -> bytes:
+        return showing.png(self.draw())
 
     def index_image(self) -> Image.Image:
         """The mask as a picture of mode "P": its values are the numbers of the classes, its palette their colours."""

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gipi import showing
 from gipi.data.masks import MaskSet
 from gipi.engine.agree import gathered
 from gipi.engine.place import Place
 from gipi.engine.winograd import winograd
-from gipi.errors import ConfigError
+from gipi.errors import ConfigError, DataError
 from gipi.model import Card
-from gipi.ops.image import open_image, resize, scale_short
-from gipi.ops.metrics import Metrics
+from gipi.ops.image import MAX_PIXELS, open_image, resize, scale_short, short_size
+from gipi.ops.metrics import Metrics, values
 from gipi.ops.segmentation import boundary, iou, pixel_confusion, segment_scores
 from gipi.tasks.segmentation import Segmentation
 from gipi.tasks.tiling import any_size, most_pixels
@@ -39,6 +40,9 @@ class SegmentEvaluation:
     confusion: Tensor
     answers: Tensor
     ious: Tensor
+
+    def _repr_html_(self) -> str:
+        return showing.evaluation(values(self.metrics), self.confusion.tolist())
 
 
 class Segmenter(Trained):
@@ -125,8 +129,14 @@ class Segmenter(Trained):
         return self.answer([self.frame(source)])[0]
 
     def frame(self, source: Path | bytes) -> Tensor:
-        """The pixels of a picture, uint8 (3, h, w)."""
+        """The pixels of a picture, uint8 (3, h, w). Raises DataError if it is so long that, scaled, it is too large."""
         image = open_image(source)
+        height, width = short_size((image.height, image.width), self.short)
+        if height * width > MAX_PIXELS:
+            raise DataError(
+                f"a picture of {image.width} x {image.height} pixels would be {width:,} x {height:,} to this model, whose "
+                f"shorter side is {self.short}; allowed are {MAX_PIXELS:,} pixels in all: cut it into parts"
+            )
         return resize(image, (3, image.height, image.width))
 
     @property

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gipi import showing
 from gipi.data.frames import Frame, opened, written
 from gipi.errors import ConfigError, DataError
 from gipi.model import Card
@@ -65,6 +66,10 @@ class Film:
             "size": list(self.size),
             "classes": [one.json() for one in self.classes],
         }
+
+    def _repr_html_(self) -> str:
+        rows = {**self.json(), "size": "x".join(map(str, self.size)), "classes": ", ".join(map(str, self.classes))}
+        return showing.table(("video", ""), rows.items())
 
 
 def film(frames: Frames, source: Path, out: Path, *, echo: Echo | None = None) -> Film:
