@@ -83,6 +83,21 @@ LINES = (
     ("detection", "rcnn-bccd: ap50", "`rcnn-bccd`, AP50", "`rcnn-bccd` AP50", ">= 70 %"),
     ("detection", "faster-rcnn-bccd: AP off pycocotools'", "AP's difference from pycocotools'", "pycocotools의 AP와의 차이", "0"),
     ("export", "faster-rcnn-bccd: least IoU of a box with ONNX Runtime's", "its boxes beside ONNX Runtime's: least IoU", "ONNX Runtime의 상자와 견준 가장 낮은 IoU", ">= 0.999"),
+    ("export", "deepconvnet-mnist: largest difference of probabilities", "`gipi export deepconvnet-mnist`, its probabilities beside ONNX Runtime's", "`gipi export deepconvnet-mnist`, ONNX Runtime의 확률과 차이", "<= 0.0001"),
+    ("export", "fcn-scenes: largest difference of probabilities", "`fcn-scenes`, its probabilities", "`fcn-scenes`의 확률 차이", "<= 0.0001"),
+    ("export", "faster-rcnn-scenes: least IoU of a box with ONNX Runtime's", "`faster-rcnn-scenes`, its boxes: least IoU", "`faster-rcnn-scenes`의 상자: 가장 낮은 IoU", ">= 0.999"),
+    ("export", "attend-scenes: other sentences", "`attend-scenes`, sentences that differ", "`attend-scenes`의 다른 문장 수", "0"),
+    ("export", "dcgan-mnist: largest difference of pixels (of 0 to 1, before rounding)", "`dcgan-mnist`, its pixels (0 to 1, before rounding)", "`dcgan-mnist`의 화소 차이(0부터 1, 반올림 전)", "<= 0.0001"),
+    ("export", "dqn-pong: largest difference of values (relative to those above 1)", "`dqn-pong`, its values (relative to those above 1)", "`dqn-pong`의 가치 차이(1보다 큰 값은 비율로)", "<= 0.0001"),
+    ("serving", "gipi, 1 worker", "`gipi serve deepconvnet-mnist`, 64 clients", "`gipi serve deepconvnet-mnist`, 클라이언트 64개", ""),
+    ("serving", "gipi, 1 worker, over LitServe", "over LitServe", "LitServe 대비", ">= 2 x"),
+    ("serving", "gipi, 1 worker: p99", "its slowest answer in a hundred", "100개 가운데 가장 느린 응답", "<= 100 ms"),
+    ("serving", "first answer", "first answer after the start", "시작에서 첫 응답까지", "<= 4 s"),
+    ("abuse", "1 worker: bad requests treated wrongly", "1,000 bad requests amid good ones, treated wrongly", "정상 요청 사이의 잘못된 요청 1,000개 가운데 잘못 처리한 것", "0"),
+    ("abuse", "1 worker: growth of memory", "memory grown by them", "그동안 늘어난 메모리", "<= 10 %"),
+    ("quantised", "deepconvnet-mnist int8: loss", "`deepconvnet-mnist` in int8: accuracy lost", "`deepconvnet-mnist`의 int8: 잃은 정확도", "<= 0.1 points"),
+    ("playground", "digits right of 10", "playground: ten digits drawn with the mouse, read right", "놀이터: 마우스로 그린 숫자 열 개 가운데 맞힌 수", ">= 9"),
+    ("playground", "stroke to answer", "playground: from a stroke to answer and feature maps", "놀이터: 획에서 대답과 특징 맵까지", ""),
     ("detection_speed", "bccd: R-CNN: in all", "R-CNN, a 640x480 picture", "R-CNN, 640x480 사진 한 장", ""),
     ("detection_speed", "bccd: Fast R-CNN: in all", "Fast R-CNN", "Fast R-CNN", ""),
     ("detection_speed", "bccd: Faster R-CNN: in all", "Faster R-CNN", "Faster R-CNN", ""),
@@ -160,7 +175,7 @@ LINES = (
 )  # fmt: skip
 DIGITS = {
     "": 6, "%": 2, "% of all": 2, "of 10": 3, "s": 2, "s/image": 2, "min": 1, "ms": 1, "x": 1, "images/s": 0, "captions/s": 0,
-    "frames/s": 2, "points": 4, "GiB": 2, "FD": 2,
+    "frames/s": 2, "points": 4, "GiB": 2, "FD": 2, "digits": 0, "requests/s": 0, "requests": 0, "MiB": 0,
 }  # fmt: skip
 
 

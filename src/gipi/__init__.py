@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         words,
     )
     from gipi.recipes import RECIPES
+    from gipi.web.server import serve
 
 __version__ = "0.1.0"
 
@@ -87,6 +88,7 @@ _HOME = {
     "GipiError": "gipi.errors",
     "study": "gipi.lab",
     "RECIPES": "gipi.recipes",
+    "serve": "gipi.web.server",
 }
 
 __all__ = [
@@ -115,6 +117,7 @@ __all__ = [
     "recipe_for",
     "regions",
     "resume",
+    "serve",
     "study",
     "train",
     "watch",

@@ -20,12 +20,14 @@ from gipi.data.mask_findings import MaskSurvey
 from gipi.data.mask_layout import is_mask_folder
 from gipi.data.mask_survey import mask_survey
 from gipi.data.survey import Survey, survey
+from gipi.engine.machine import give_memory_back as give_memory_back
 from gipi.engine.place import Place, decide_place
 from gipi.engine.ranks import launched
 from gipi.errors import ConfigError, DataError, GipiError, RunError
 from gipi.foreign import read_numpy_pickle
 from gipi.model import Card, find_model, read_card, save_model
 from gipi.models import deepconvnet
+from gipi.ops.image import FORMATS as FORMATS
 from gipi.preprocess import Preprocess
 from gipi.runs import Run, new_run_path
 from gipi.tasks.act_score import ActEvaluation as ActEvaluation
@@ -40,7 +42,7 @@ from gipi.tasks.committee import Committee
 from gipi.tasks.detection import Detection
 from gipi.tasks.detector import Detector
 from gipi.tasks.evaluation import Evaluations, Loaded, score_model
-from gipi.tasks.export import Exported
+from gipi.tasks.export import Exported, Format, Precision
 from gipi.tasks.export import export as export_model
 from gipi.tasks.generator import Generator
 from gipi.tasks.generator_score import GenerateEvaluation as GenerateEvaluation
@@ -259,19 +261,17 @@ def predict(
     yield from read_files(loaded, files)
 
 
-def export(model: str | Path, out: Path, *, check: Path | None = None) -> Exported:
-    """Write a model as one ONNX file, compared with our own answers before: see `tasks/export.py`, which says what is raised.
-
-    Raises ConfigError for captioners, generators and players, too.
-    """
-    loaded = load(model)
-    if isinstance(loaded, Player):
-        raise ConfigError(f"{model} plays: so far classifiers, segmentation models and detectors are written as ONNX")
-    if isinstance(loaded, Generator):
-        raise ConfigError(f"{model} makes images: so far classifiers, segmentation models and detectors are written as ONNX")
-    if isinstance(loaded, Captioner):
-        raise ConfigError(f"{model} says one word after another until it ends: that is a program, not one graph of ONNX")
-    return export_model(loaded, out, check=check)
+def export(
+    model: str | Path,
+    out: Path | None = None,
+    *,
+    to: Format = "onnx",
+    precision: Precision = "fp32",
+    calibrate: str | None = None,
+    check: Path | None = None,
+) -> Exported:
+    """Write a model as a file for other programs, compared with our own answers before: see `tasks/export.py`."""
+    return export_model(load(model), out, to=to, precision=precision, calibrate=calibrate, check=check)
 
 
 def import_weights(net: str, source: str | Path, out: Path) -> Path:

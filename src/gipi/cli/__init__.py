@@ -19,6 +19,7 @@ from gipi.cli.export import export
 from gipi.cli.look import inspect, list_all
 from gipi.cli.plan import plan
 from gipi.cli.predict import predict
+from gipi.cli.serve import serve
 from gipi.cli.study import study
 from gipi.cli.train import train
 from gipi.cli.use import evaluate, import_weights
@@ -37,7 +38,8 @@ VERBS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "study": (study, "check a claim of the textbook by a grid of small trainings"),
     "plan": (plan, "before renting GPUs: memory, time of a step, scaling, time and cost of a training"),
     "bench": (bench, "measure speed on this machine: the ladder of ways to train, a step, data, prediction, processes"),
-    "export": (export, "write a model for other programs: ONNX"),
+    "export": (export, "write a model for other programs: ONNX, torch.export"),
+    "serve": (serve, "answer over HTTP: a service for other programs, and a page to play with models"),
     "import": (import_weights, "make a model of published weights, or of the textbook's own"),
     "list": (list_all, "recipes, shipped models, nets, data sets"),
 }
