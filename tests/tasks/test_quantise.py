@@ -257,7 +257,7 @@ def test_loss_of_boxes(monkeypatch: pytest.MonkeyPatch):
     """Pictures of another size than the file's: its boxes come back in their pixels."""
     monkeypatch.setattr(quant_loss, "File", Told)
     net = faster_rcnn_resnet18_fpn(classes=2, width=0.125, stem="small", fixed=0, finest=4, pyramid=16, hidden=32)
-    model = Detector(net, Card("detect", "n", {}, ("a", "b"), Preprocess((3, 32, 48), "whole", 32)), ALONE)
+    model = Detector(net, Card("detect", "n", {}, ("a", "b"), Preprocess((3, 64, 96), "whole", 64)), ALONE)
     data = BoxSet(
         "one",
         "test",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -174,6 +175,7 @@ async def _warm(app: FastAPI) -> None:
         for served in models:
             await served.aside(lambda model=served.model: model.expect(10**9))
             LOG.info("%s: answered by %s", served.name, served.model.runtime)
+        gc.freeze()  # what is there stays: looking through all of PyTorch again and again stops requests for a sixth of a second
     except Exception:
         LOG.exception("a model could not be warmed" if not app.state.ready else "what answers fastest could not be measured")
 
