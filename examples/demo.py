@@ -49,6 +49,7 @@ open      {folder / "report.html"}
           {folder / "mistakes.png"}
 try next  .venv/bin/gipi inspect {folder}
           .venv/bin/gipi predict {folder} a-photo-of-your-digit.jpg
+          .venv/bin/gipi serve {folder}           and draw one
           .venv/bin/gipi train deepconvnet-book
           .venv/bin/gipi list""")
 
