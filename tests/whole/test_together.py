@@ -18,7 +18,6 @@ import torch
 from safetensors.torch import load_file
 
 from gipi.engine.machine import cores
-from oracle.commands import gipi_here
 from oracle.ranks import free_port
 
 pytestmark = [
@@ -197,12 +196,10 @@ def test_sharded_training_by_the_command_line(tmp_path: Path):
         (["--processes", "2", "--data.batch", "1"], "a batch of 1 for 2 processes"),
     ],
 )
-def test_what_cannot_be_is_refused(
-    tmp_path: Path, flags: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_what_cannot_be_is_refused(tmp_path: Path, flags: list[str], words: str):
     if "fp16" in flags and torch.cpu._is_amx_fp16_supported():
         pytest.skip("this CPU computes in fp16")
-    done = gipi_here(["train", "deepconvnet-digits", *FLAGS, *flags, "--out", tmp_path / "run"], tmp_path, monkeypatch, capsys)
+    done = train(tmp_path / "run", *flags)
     assert done.returncode in (1, 2), done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
