@@ -3,15 +3,19 @@
 import asyncio
 import base64
 import json
+from functools import partial
 from io import BytesIO
 
 import httpx
 import numpy as np
 import pytest
 import torch
+from fastapi import FastAPI
 from PIL import Image
 
 from gipi import api, catalog
+from gipi.web.app import create
+from gipi.web.settings import Settings
 from gipi.web.strict import sentence
 from oracle.service import png, service
 
@@ -293,3 +297,20 @@ def test_other_methods_are_told_what_is_allowed(served):
     answer = served.client.get("/v1/models/deepconvnet-mnist/predict")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["detail"] == "GET does not go with /v1/models/deepconvnet-mnist/predict"
+
+
+def test_the_documented_route_answers_as_the_short_way_past_it(digits):
+    app = create(Settings(("digitnet-tiny-mnist",)))
+
+    async def ask(way):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(way), base_url="http://localhost") as client:
+            path, headers = "/v1/models/digitnet-tiny-mnist/predict", {"content-type": "image/png"}
+            return (await client.post(path, content=digits[0], headers=headers)).json()
+
+    async def both():
+        return await ask(app), await ask(partial(FastAPI.__call__, app))
+
+    short, documented = asyncio.run(both())
+    assert short == documented
+    assert short["kind"] == "classify"
+    app.state.models["digitnet-tiny-mnist"].close()

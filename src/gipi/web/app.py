@@ -120,9 +120,10 @@ def _add_routes(app: FastAPI, models: Mapping[str, Served]) -> None:
     @app.post(
         PREDICT, responses={200: {"model": schemas.Predicted}, **problems(*schemas.PROBLEMS)}, openapi_extra=schemas.asked()
     )
-    async def ask(name: str = named) -> None:
+    async def ask(request: Request, name: str = named) -> Response:
         """What a model says of pictures or of what is seen, or what images it makes."""
-        raise NotImplementedError  # `Service` answers this itself; other methods get their 405 here
+        body = await predict.predict(predict.find(models, name, request), request.scope, request.receive)
+        return Response(body, media_type="application/json")
 
 
 def _row(served: Served) -> schemas.Model:
@@ -197,8 +198,10 @@ def _noticed(app: FastAPI) -> Iterator[None]:
         if callable(handler := before[signal.Signals(number)]):
             handler(number, frame)
 
-    for number in before:
-        signal.signal(number, note)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
